@@ -1,0 +1,24 @@
+/* command.h -- one simple query of our own on a server that no client has: check, reset, rollback,
+ * connect_query, a session snapshot. Its answers go nowhere but to the verdict (and rows to `row`).
+ * Exactly one `done` follows, never from inside command_run(). Timeout in ms. */
+#ifndef POOL_COMMAND_H
+#define POOL_COMMAND_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct server;
+
+struct command_ops {
+	/* ok: no error, ReadyForQuery 'I'. Not ok: the server is to be closed, by the callee; `why` is one
+	 * line. Nobody holds the server now. */
+	void (*done)(struct server *, bool ok, const char *why, void *arg);
+	/* A DataRow's payload; NULL = not wanted. */
+	void (*row)(struct server *, const uint8_t *payload, size_t n, void *arg);
+};
+
+/* false: out of memory or the server is gone; `done` does not follow. */
+bool command_run(struct server *, const char *sql, int64_t timeout, const struct command_ops *, void *arg);
+
+#endif

@@ -1,0 +1,44 @@
+/* pool_set.h -- all databases, users and pools: found by name, made on demand, kept in step with the
+ * configuration. One lock, taken at login, at reload and when a limit is reached; never per transaction.
+ * Pools are counted: one reference for each client, server and letter under way. Must not know sessions. */
+#ifndef POOL_POOL_SET_H
+#define POOL_POOL_SET_H
+
+#include "proxy/base/fault.h"
+
+#include <stdbool.h>
+
+struct config;
+struct database;
+struct pool;
+struct quota;
+struct worker;
+
+/* Once, before any worker runs. */
+int pool_set_init(struct worker *workers, int n_workers);
+/* Makes everything agree with a configuration: limits, paused state of new databases, epochs of those whose
+ * address or credentials changed. From the main thread. */
+void pool_set_apply(const struct config *old, const struct config *cfg);
+
+/* A reference to the pool in which this client belongs. FAULT_NO_DATABASE, FAULT_DISABLED, FAULT_MEMORY.
+ * The user of the pool is the forced user of the database entry if it has one. */
+enum fault pool_set_get(const struct config *, const char *database, const char *user,
+    const char *replication, struct pool **);
+/* The client's own limits: [users] and max_user_client_connections go by the name it logged in with. */
+struct quota *pool_set_user(const struct config *, const char *name);
+
+/* Room was made under p's database or user: pools that wait for it may open connections. */
+void pool_set_room(struct pool *p);
+/* An idle connection of another pool under the limit that blocks p is closed. */
+void pool_set_evict(struct pool *p);
+/* Opens what min_pool_size asks for. */
+void pool_set_fill(const struct config *);
+
+/* Calls each for all of them, under the lock: short, and no call back into this file. */
+void pool_set_each_pool(void (*each)(void *arg, struct pool *), void *arg);
+void pool_set_each_database(void (*each)(void *arg, struct database *), void *arg);
+void pool_set_each_user(void (*each)(void *arg, struct quota *), void *arg);
+/* A reference is not given: databases live until the program ends. NULL = no such name. */
+struct database *pool_set_database(const char *name);
+
+#endif

@@ -1,0 +1,1 @@
+"""Parts of the benchmark: rig (processes), peers (who is measured), gauge (how), scenarios (what), report."""
