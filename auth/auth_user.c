@@ -159,7 +159,8 @@ auth_user_verifier(const struct auth_user *u)
 	return atomic_load_explicit(&u->verifier, memory_order_acquire);
 }
 
-/* Two threads may both derive at a user's first login; the first to publish wins, and both use its verifier. */
+/* Two threads may both derive at a user's first login; the first to publish wins, and both use its
+ * verifier. */
 static const struct scram_verifier *
 publish(const struct auth_user *u, struct scram_verifier *v)
 {

@@ -282,8 +282,8 @@ choose_mechanism(struct scram_exchange *x, const uint8_t *payload, size_t len)
 	return len == sizeof(PLAIN_NAME) && memcmp(payload, PLAIN_NAME, len) == 0;
 }
 
-/* Name, NUL, a length, that many bytes; length -1 says that there is no initial response. The length is only
- * ever compared with what arrived. */
+/* Name, NUL, a length, that many bytes; length -1 says that there is no initial response. The
+ * length is only ever compared with what arrived. */
 static enum auth_verdict
 step_sasl_initial(struct client_auth *a, const uint8_t *payload, size_t len, struct buf *out)
 {

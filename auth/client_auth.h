@@ -1,9 +1,11 @@
 /* client_auth.h -- one client's login dialogue: bytes in, bytes and a verdict out. No fd, no clock.
- * Unknown users, and known ones whose secret does not serve the method, get the dialogue that most users of
- * the list get, at the same cost, and fail at its end: neither form nor time tells whether a name exists.
- * (One exception, once per user and list: the first SCRAM login with a plain secret costs PBKDF2, 0.5 ms.)
- * Must not know databases, sessions or how messages travel; the caller frames them, sends AuthenticationOk
- * and turns a verdict into an ErrorResponse that is the same for every AUTH_FAILED.
+ * Unknown users, and known ones whose secret does not serve the method, get the dialogue that most
+ * users of the list get, at the same cost, and fail at its end: neither form nor time tells whether
+ * a name exists.
+ * (One exception, once per user and list: the first SCRAM login with a plain secret costs PBKDF2,
+ * 0.5 ms.) Must not know databases, sessions or how messages travel; the caller frames them, sends
+ * AuthenticationOk and turns a verdict into an ErrorResponse that is the same for every
+ * AUTH_FAILED.
  * One client_auth belongs to one thread; several may share a userlist. */
 #ifndef AUTH_CLIENT_AUTH_H
 #define AUTH_CLIENT_AUTH_H
@@ -35,16 +37,18 @@ struct client_auth_offer {
 	    *cb_hash; /* tls-server-end-point of our certificate (64 bytes at most), NULL = none */
 	size_t cb_len;
 	const char *cert_cn; /* common name of the verified client certificate, NULL = none */
-	int scram_iterations; /* for verifiers made of plain secrets; settled per userlist at first use */
+	int scram_iterations; /* for verifiers of plain secrets; settled per user and list at first use */
 };
 
-/* Appends the AuthenticationXxx message (a whole 'R' message, never AuthenticationOk), unless *v says that the
- * matter is decided. Copies what it needs and takes a reference on users. Never NULL but without memory or
- * randomness; *v is then AUTH_FAILED. Whether `out` took the bytes is for the caller to check. */
+/* Appends the AuthenticationXxx message (a whole 'R' message, never AuthenticationOk), unless *v
+ * says that the matter is decided. Copies what it needs and takes a reference on users. Never NULL
+ * but without memory or randomness; *v is then AUTH_FAILED. Whether `out` took the bytes is for the
+ * caller to check. */
 struct client_auth *client_auth_new(const struct client_auth_offer *, struct buf *out,
     enum auth_verdict *v);
-/* Takes the payload of one 'p' message (without type and length). After a verdict other than AUTH_MORE, every
- * further call is AUTH_PROTOCOL_ERROR. With the plain method the payload is a password: wipe it. */
+/* Takes the payload of one 'p' message (without type and length). After a verdict other than
+ * AUTH_MORE, every further call is AUTH_PROTOCOL_ERROR. With the plain method the payload is a
+ * password: wipe it. */
 enum auth_verdict client_auth_input(struct client_auth *, const uint8_t *payload, size_t len,
     struct buf *out);
 /* Wipes it. NULL is harmless. */

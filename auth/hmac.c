@@ -1,5 +1,5 @@
-/* The one-call interfaces of OpenSSL 3 look algorithms up by name and allocate at every use, 3 us for one
- * HMAC; the low-level block functions are deprecated but use the same assembler code. */
+/* The one-call interfaces of OpenSSL 3 look algorithms up by name and allocate at every use, 3 us
+ * for one HMAC; the low-level block functions are deprecated but use the same assembler code. */
 #define OPENSSL_SUPPRESS_DEPRECATED
 #include "auth/hmac.h"
 
@@ -99,7 +99,8 @@ hmac_pbkdf2(const void *password, size_t password_len, const void *salt, size_t 
 	SHA256_Update(&c, block, HMAC_LEN);
 	SHA256_Final(block, &c);
 	memcpy(out, block, HMAC_LEN);
-	/* From here on every message is 32 bytes behind a key block, so the padding never changes. */
+	/* From here on every message is 32 bytes behind a key block, so the padding never
+	 * changes. */
 	block[HMAC_LEN] = 0x80;
 	block[BLOCK - 2] = (BLOCK + HMAC_LEN) * 8 >> 8;
 	block[BLOCK - 1] = (BLOCK + HMAC_LEN) * 8 & 0xff;

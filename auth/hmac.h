@@ -1,6 +1,6 @@
 /* hmac.h -- HMAC-SHA-256 with prepared keys, and PBKDF2 over it.
- * A prepared key holds the hash states after the two padded key blocks, which halves the cost of a short
- * message and spares OpenSSL's allocations. Pure: no I/O, no allocation, no failure.
+ * A prepared key holds the hash states after the two padded key blocks, which halves the cost of a
+ * short message and spares OpenSSL's allocations. Pure: no I/O, no allocation, no failure.
  * Must not know SCRAM, users or messages. A struct hmac_key is as secret as its key: wipe it. */
 #ifndef AUTH_HMAC_H
 #define AUTH_HMAC_H

@@ -1,5 +1,6 @@
-/* md5_password.h -- PostgreSQL's MD5 passwords: a secret is "md5" and the hex of md5(password user), an
- * answer to a challenge is "md5" and the hex of md5(hex salt). Pure. Must not know messages or users. */
+/* md5_password.h -- PostgreSQL's MD5 passwords: a secret is "md5" and the hex of md5(password
+ * user), an answer to a challenge is "md5" and the hex of md5(hex salt). Pure. Must not know
+ * messages or users. */
 #ifndef AUTH_MD5_PASSWORD_H
 #define AUTH_MD5_PASSWORD_H
 

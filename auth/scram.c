@@ -38,8 +38,8 @@ attribute(struct cursor *c, char name, const char **value, size_t *len)
 	return true;
 }
 
-/* The gs2 header says what the client thinks of channel binding. 'y' means that it could bind but believes
- * we cannot: if we offered it, somebody removed the offer on the way. */
+/* The gs2 header says what the client thinks of channel binding. 'y' means that it could bind but
+ * believes we cannot: if we offered it, somebody removed the offer on the way. */
 static enum scram_result
 gs2_header(struct scram_exchange *x, struct cursor *c)
 {
@@ -146,8 +146,8 @@ scram_server_first(const struct scram_exchange *x, size_t *len)
 	return x->text + x->first_at;
 }
 
-/* c= repeats the gs2 header of client-first, and with -PLUS carries the hash of the certificate that the
- * client saw. The client's text is compared with the one that we would have sent. */
+/* c= repeats the gs2 header of client-first, and with -PLUS carries the hash of the certificate
+ * that the client saw. The client's text is compared with the one that we would have sent. */
 static enum scram_result
 channel_binding(const struct scram_exchange *x, const char *value, size_t len)
 {

@@ -1,8 +1,9 @@
-/* scram.h -- the server's half of one SCRAM-SHA-256(-PLUS) exchange (RFC 5802, 7677, 5929), judged as
- * PostgreSQL judges it. Pure: message texts in, message texts and a judgement out; the nonce and the
- * verifier come from the caller, so that one exchange may be tried against several verifiers.
- * Must not know users, the wire or where secrets live. The order is: set plus_offered, plus and cb_* in
- * an exchange of zeros, scram_first(), send scram_server_first(), scram_final(), scram_check(). */
+/* scram.h -- the server's half of one SCRAM-SHA-256(-PLUS) exchange (RFC 5802, 7677, 5929), judged
+ * as PostgreSQL judges it. Pure: message texts in, message texts and a judgement out; the nonce and
+ * the verifier come from the caller, so that one exchange may be tried against several verifiers.
+ * Must not know users, the wire or where secrets live. The order is: set plus_offered, plus and
+ * cb_* in an exchange of zeros, scram_first(), send scram_server_first(), scram_final(),
+ * scram_check(). */
 #ifndef AUTH_SCRAM_H
 #define AUTH_SCRAM_H
 
@@ -40,8 +41,9 @@ struct scram_exchange {
 	char text[2 * SCRAM_CLIENT_FIRST_MAX + SCRAM_CLIENT_FINAL_MAX + 256];
 };
 
-/* Reads client-first and composes server-first. `nonce` is our part, printable and without comma, at most
- * SCRAM_NONCE_LEN characters but in tests of RFC vectors (64). salt_len <= SCRAM_SALT_MAX. */
+/* Reads client-first and composes server-first. `nonce` is our part, printable and without comma,
+ * at most SCRAM_NONCE_LEN characters but in tests of RFC vectors (64). salt_len <=
+ * SCRAM_SALT_MAX. */
 enum scram_result scram_first(struct scram_exchange *, const void *msg, size_t len,
     const char *nonce, const uint8_t *salt, size_t salt_len, uint32_t iterations);
 /* The text that scram_first() composed; not NUL-terminated. */

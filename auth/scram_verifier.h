@@ -1,10 +1,12 @@
 /* scram_verifier.h -- what a server keeps of a password for SCRAM-SHA-256, as PostgreSQL writes it:
- * SCRAM-SHA-256$<iterations>:<salt>$<StoredKey>:<ServerKey>, and the stand-in for users who have none.
- * Passwords are used as the bytes they are. PostgreSQL and libpq put them through SASLprep first, which
- * leaves every ASCII password and most others (already in normal form NFKC) as they are; one that SASLprep
- * would change does not work as a plain secret here and needs its verifier in auth_file instead.
- * Pure but for the process-wide random seed. Must not know users, files or messages. A verifier holds
- * secrets: scram_verifier_wipe() it. */
+ * SCRAM-SHA-256$<iterations>:<salt>$<StoredKey>:<ServerKey>, and the stand-in for users who have
+ * none.
+ * Passwords are used as the bytes they are. PostgreSQL and libpq put them through SASLprep first,
+ * which leaves every ASCII password and most others (already in normal form NFKC) as they are; one
+ * that SASLprep would change does not work as a plain secret here and needs its verifier in
+ * auth_file instead.
+ * Pure but for the process-wide random seed. Must not know users, files or messages. A verifier
+ * holds secrets: scram_verifier_wipe() it. */
 #ifndef AUTH_SCRAM_VERIFIER_H
 #define AUTH_SCRAM_VERIFIER_H
 
@@ -41,10 +43,11 @@ void scram_verifier_derive(struct scram_verifier *v, const char *password, size_
 bool scram_verifier_matches(const struct scram_verifier *v, const char *password, size_t len);
 void scram_verifier_wipe(struct scram_verifier *v);
 
-/* The salt that this process shows for a user without a verifier of its own, known or not: the same for
- * the life of the process, and unrelated for two names. -1 = no randomness. */
+/* The salt that this process shows for a user without a verifier of its own, known or not: the same
+ * for the life of the process, and unrelated for two names. -1 = no randomness. */
 int scram_verifier_mock_salt(const char *user, uint8_t salt[SCRAM_SALT_LEN]);
-/* Keys that no password makes, to spend the usual time on; its salt is not for use. NULL = no randomness. */
+/* Keys that no password makes, to spend the usual time on; its salt is not for use. NULL = no
+ * randomness. */
 const struct scram_verifier *scram_verifier_mock(void);
 
 #endif

@@ -1,8 +1,9 @@
-/* userlist.h -- the users of auth_file: an unchangeable snapshot, made at load and reload, found by a seeded
- * hash, counted by references so that a login under way outlives the reload that replaces its list.
+/* userlist.h -- the users of auth_file: an unchangeable snapshot, made at load and reload, found by
+ * a seeded hash, counted by references so that a login under way outlives the reload that replaces
+ * its list.
  * Everything may be called from any thread. Must not know messages or methods.
- * The file, as PgBouncer's: one user per line, "name" "secret", "" inside quotes for one quote, the rest of
- * the line ignored, empty lines and lines that begin with ; skipped. */
+ * The file, as PgBouncer's: one user per line, "name" "secret", "" inside quotes for one quote, the
+ * rest of the line ignored, empty lines and lines that begin with ; skipped. */
 #ifndef AUTH_USERLIST_H
 #define AUTH_USERLIST_H
 
@@ -14,11 +15,13 @@
 
 struct userlist;
 
-/* Told of every fault, by line (0 = the file as a whole); the text holds no secret. error false: a warning. */
+/* Told of every fault, by line (0 = the file as a whole); the text holds no secret. error false: a
+ * warning. */
 typedef void userlist_say(void *arg, bool error, const char *file, int line, const char *text);
 
-/* The users of a file, with one reference for the caller. NULL on any error, which `say` (may be NULL) has
- * been told. A name that appears twice is only warned of; its last line counts, as in PgBouncer. */
+/* The users of a file, with one reference for the caller. NULL on any error, which `say` (may be
+ * NULL) has been told. A name that appears twice is only warned of; its last line counts, as in
+ * PgBouncer. */
 struct userlist *userlist_load(const char *path, userlist_say *say, void *arg);
 /* The same from memory; `file` is for messages only. */
 struct userlist *userlist_parse(const char *file, const char *text, size_t len, userlist_say *say,

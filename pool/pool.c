@@ -382,6 +382,7 @@ pool_give_back(struct server *s)
 	if (s->cancels > 0) {
 		/* the signal may still be on its way: it must not hit the next client's query */
 		server_hold(s, &idle_holder, SERVER_TESTED);
+		s->parked = true;
 		return;
 	}
 	list_del(&s->place);
@@ -407,8 +408,8 @@ pool_close_server(struct server *s, const char *reason)
 	s->holder = NULL;
 	if (s->cancels > 0) {
 		/* the cancel job points here: it frees the server when it comes back */
-		s->close_when_free = true;
-		s->state = SERVER_MOVING;
+		s->doomed = true;
+		s->parked = false;
 		stream_detach(&s->stream);
 		return;
 	}

@@ -15,6 +15,8 @@
 struct cancelling {
 	struct cancel_job job;
 	struct server *server;
+	void (*told)(void *arg);
+	void *arg;
 };
 
 static void
@@ -27,27 +29,35 @@ on_cancelled(struct worker *w, struct cancel_job *job)
 	if (!job->ok)
 		log_warning("S-%llu: %s/%s a cancel request could not be delivered",
 		    (unsigned long long)s->id, p->db->quota.name, p->user->name);
+	if (c->told != NULL)
+		c->told(c->arg);
 	explicit_bzero(job->key, sizeof(job->key));
 	free(c);
 	s->cancels--;
 	if (s->cancels > 0)
 		return;
-	if (s->state == SERVER_MOVING && s->close_when_free) {
+	if (s->doomed) {
 		/* pool_close_server() waited for us */
 		server_free(s);
 		pool_uncount_server(p, w);
-	} else if (s->state == SERVER_TESTED) {
+	} else if (s->parked) {
+		s->parked = false;
 		pool_give_back(s);
 	}
 }
 
 void
-reset_cancel(struct server *s)
+reset_cancel(struct server *s, void (*told)(void *arg), void *arg)
 {
 	struct cancelling *c = calloc(1, sizeof(*c));
 
-	if (c == NULL)
+	if (c == NULL) {
+		if (told != NULL)
+			told(arg);
 		return;
+	}
+	c->told = told;
+	c->arg = arg;
 	c->server = s;
 	c->job.asker = s->worker;
 	c->job.done = on_cancelled;
@@ -110,7 +120,7 @@ reset_server(struct server *s, bool full)
 	if (!requests_idle(&s->requests) || s->close_when_free || s->body_left > 0) {
 		/* a query nobody waits for any more should not run on */
 		if (!requests_idle(&s->requests) && !s->stream.broken && !s->stream.eof)
-			reset_cancel(s);
+			reset_cancel(s, NULL, NULL);
 		server_let_go(s);
 		pool_close_server(s, "client disconnect with a query in progress");
 		return;

@@ -72,6 +72,8 @@ struct server {
 	uint64_t connected_ms, idle_since_ms, request_us;
 	struct deadline deadline; /* idle and life limits; armed lazily */
 	int cancels;		/* cancel requests under way: it goes to nobody meanwhile */
+	bool parked;		/* clean, but waits for them to be over */
+	bool doomed;		/* closed, but they still point here */
 	unsigned epoch;		/* of the pool when it was opened: older ones are closed when free */
 
 	void *pg;		/* for connector_finish() only */

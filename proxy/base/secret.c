@@ -64,7 +64,8 @@ forget_pool(void)
 	explicit_bzero(&pool, sizeof(pool));
 }
 
-/* Parent and child must not hand out the same bytes; the thread that forks is the only one in the child. */
+/* Parent and child must not hand out the same bytes; the thread that forks is the only one in the
+ * child. */
 static void
 watch_fork(void)
 {

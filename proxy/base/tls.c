@@ -103,7 +103,8 @@ common_ctx(const SSL_METHOD *method, const struct tls_settings *s, char *err, si
 	SSL_CTX_set_options(ctx,
 	    SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_NO_TICKET);
 	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
-	/* an idle connection holds no record buffers; writes go out of whatever buffer the bytes are in */
+	/* an idle connection holds no record buffers; writes go out of whatever buffer the bytes
+	 * are in */
 	SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
 				  SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
 	SSL_CTX_set_read_ahead(ctx, 1);

@@ -55,7 +55,8 @@ word_bits(const char *text, size_t len)
 	return 0;
 }
 
-/* A list of words, separated by commas, colons or blanks; ! takes a word's versions away. 0 = malformed. */
+/* A list of words, separated by commas, colons or blanks; ! takes a word's versions away. 0 =
+ * malformed. */
 static unsigned int
 parse_protocols(const char *list)
 {

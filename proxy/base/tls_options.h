@@ -1,5 +1,6 @@
-/* tls_options.h -- the parts of struct tls_settings that are words and lists, applied to a context; shared by
- * tls.c's two kinds of context and of no use elsewhere. Must not know files and certificates. */
+/* tls_options.h -- the parts of struct tls_settings that are words and lists, applied to a context;
+ * shared by tls.c's two kinds of context and of no use elsewhere. Must not know files and
+ * certificates. */
 #ifndef PROXY_BASE_TLS_OPTIONS_H
 #define PROXY_BASE_TLS_OPTIONS_H
 

@@ -5,7 +5,6 @@
 does not move with the load of the machine. Exit code 0: within bounds, 1: above, 2: not measured.
 """
 import argparse
-import os
 import pathlib
 import statistics
 import sys

@@ -1,5 +1,5 @@
-/* auth_file.c -- fuzz harness: any bytes as auth_file are either refused with a message or give a list in which
- * every user can be found, checked and freed. */
+/* auth_file.c -- fuzz harness: any bytes as auth_file are either refused with a message or give a
+ * list in which every user can be found, checked and freed. */
 #include "auth/userlist.h"
 
 #include <stdlib.h>

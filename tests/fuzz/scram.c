@@ -1,6 +1,8 @@
-/* scram.c -- fuzz harness: a client that may send anything during its login, and verifiers of any text.
- * Input: one byte that picks method, user and channel, then messages, each behind two length bytes. No such
- * client may be let in, read out of bounds, or be answered after the end. Verifier texts come behind 0xff. */
+/* scram.c -- fuzz harness: a client that may send anything during its login, and verifiers of any
+ * text.
+ * Input: one byte that picks method, user and channel, then messages, each behind two length bytes.
+ * No such client may be let in, read out of bounds, or be answered after the end. Verifier texts
+ * come behind 0xff. */
 #include "auth/client_auth.h"
 #include "auth/scram.h"
 #include "auth/userlist.h"

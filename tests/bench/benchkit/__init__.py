@@ -1,1 +1,1 @@
-"""Parts of the benchmark: rig (processes), peers (who is measured), gauge (how), scenarios (what), report."""
+"""Parts of the benchmark: rig (processes), peers (who), gauge (how), scenarios (what), report."""

@@ -75,21 +75,7 @@ class Load:
         return argv + [dbname]
 
     def run(self, rig, inst):
-        """Runs to the end; returns transactions, tps and mean latency.
-
-        pgbench's clock also runs while it connects: on a busy machine 200 fresh backends can eat
-        a short run whole. That is no failure of the peer, so such a run is repeated once, longer.
-        """
-        try:
-            return self._run(rig, inst)
-        except NothingDone:
-            if not self.seconds:
-                raise
-        longer = copy.copy(self)
-        longer.seconds = self.seconds + 8
-        return longer._run(rig, inst)
-
-    def _run(self, rig, inst):
+        """Runs to the end; returns transactions, tps and mean latency."""
         patience = (self.seconds or 60) + 30
         env = client_env(inst.sslmode)
         children = [rig.spawn(self.argv(rig, inst.port, db), env=env, stdin=subprocess.DEVNULL,
@@ -128,8 +114,29 @@ def parse_pgbench(code, out, err):
             "latency_ms": figure(r"latency average = ([\d.]+)")}
 
 
+def warm_up(rig, inst, load):
+    """Opens the peer's pool and touches its code and the server's cache."""
+    try:
+        load.run(rig, inst)
+    except NothingDone:
+        pass
+
+
 def cpu_run(rig, inst, load):
-    """One run: what pgbench saw, and the proxy's CPU and user time per transaction in us."""
+    """One run: what pgbench saw, and the proxy's CPU and user time per transaction in us.
+
+    pgbench's clock also runs while it connects: on a busy machine 200 fresh backends can eat a
+    short run whole. That is no failure of the peer, so such a run is repeated once, longer.
+    """
+    try:
+        return _cpu_run(rig, inst, load)
+    except NothingDone:
+        longer = copy.copy(load)
+        longer.seconds += 8
+        return _cpu_run(rig, inst, longer)
+
+
+def _cpu_run(rig, inst, load):
     cpu = cpu_ns(inst.pid) if inst.pid else 0
     user = user_us(inst.pid) if inst.pid else 0
     result = load.run(rig, inst)
@@ -193,14 +200,16 @@ def syscalls_per_transaction(rig, inst, make_load, short, long):
 
     Two runs of `short` and `long` transactions per client, both traced from end to end; the
     difference holds no login, no start and no end, so it needs no guess about how many
-    transactions fell into a time window.
+    transactions fell into a time window. A first run is thrown away: tracing slows the proxy, so
+    that it asks for more servers than before, and their logins would count against the short run.
     """
     seen = []
-    for count in (short, long):
+    for count in (short, short, long):
         with Strace(rig, inst) as trace:
             done = make_load(count).run(rig, inst)["transactions"]
             time.sleep(0.1)	# the last client's goodbye belongs to its own run
         seen.append((done, trace.calls))
+    del seen[0]
     more = seen[1][0] - seen[0][0]
     names = set(seen[0][1]) | set(seen[1][1])
     by_name = {n: (seen[1][1].get(n, 0) - seen[0][1].get(n, 0)) / more for n in names}

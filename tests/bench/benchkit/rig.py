@@ -223,8 +223,9 @@ class Rig:
                 if s.connect_ex((HOST, port)) == 0:
                     return
             time.sleep(0.05)
+        ended = "" if child.poll() is None else f" (exit code {child.returncode})"
         tail = (self.dir / log).read_text(errors="replace").strip().splitlines()[-3:]
-        raise BenchError(f"{log[:-4]} did not start: " + " | ".join(tail))
+        raise BenchError(f"{log[:-4]} did not start{ended}: " + " | ".join(tail))
 
     # ---- PostgreSQL
 

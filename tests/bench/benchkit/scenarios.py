@@ -7,7 +7,8 @@ import dataclasses
 import fnmatch
 import statistics
 
-from .gauge import (IdleClients, Load, cpu_run, rss_per_idle_client, syscalls_per_transaction)
+from .gauge import (IdleClients, Load, cpu_run, rss_per_idle_client,
+                    syscalls_per_transaction, warm_up)
 from .peers import Spec
 from .rig import BenchError
 
@@ -86,8 +87,8 @@ def _memory_scenarios(plain, tls):
                    {"pgbouncer": 0.96}, count=(tls,), unit="B")
 
 
-# transactions per client: the long run costs about 10,000 of them, traced
-SYSCALL_COUNTS = {8: (100, 1100), 32: (40, 290), 200: (15, 65)}
+# transactions per client: the long run costs about 15,000 of them, traced
+SYSCALL_COUNTS = {8: (100, 1600), 32: (40, 540), 200: (15, 90)}
 SYSCALL_GOALS = {8: 4.4, 32: 4.15, 200: 4.2}
 
 
@@ -188,7 +189,7 @@ class Runner:
         if inst.fresh:
             if scenario.idle_pools and side.spec.pools > 2:
                 holders.append(self._fill_pools(inst))
-            Load(**scenario.load, seconds=1).run(self.rig, inst)
+            warm_up(self.rig, inst, Load(**scenario.load, seconds=1))
             inst.fresh = False
         self.rig.settle(BACKGROUND + self.peers.server_count())
         run = cpu_run(self.rig, inst, Load(**scenario.load, seconds=self.seconds))
@@ -212,13 +213,13 @@ class Runner:
         inst = self.peers.get(side.peer, side.spec)
         count = min(scenario.count[0], self.peers.max_clients() - 50)
         entry["clients"] = count
-        Load(**scenario.load, seconds=1).run(self.rig, inst)
+        warm_up(self.rig, inst, Load(**scenario.load, seconds=1))
         entry["samples"].append(rss_per_idle_client(self.rig, inst, count))
 
     def _syscalls(self, scenario, side, entry, _holders):
         inst = self.peers.get(side.peer, side.spec)
         if inst.fresh:
-            Load(**scenario.load, seconds=1).run(self.rig, inst)
+            warm_up(self.rig, inst, Load(**scenario.load, seconds=1))
             inst.fresh = False
         self.rig.settle(BACKGROUND + self.peers.server_count())
         value, names = syscalls_per_transaction(

@@ -24,7 +24,8 @@ make(const char *name, const char *secret)
 	return u;
 }
 
-/* goal: each form of secret is told apart, verifies its password, and only a plain one is given out */
+/* goal: each form of secret is told apart, verifies its password, and only a plain one is given
+ * out */
 static void
 test_kinds(void **state)
 {
@@ -113,7 +114,8 @@ derive(void *arg)
 	return NULL;
 }
 
-/* goal: threads that derive at the same time end with one and the same verifier; md5 secrets have none */
+/* goal: threads that derive at the same time end with one and the same verifier; md5 secrets have
+ * none */
 static void
 test_derive(void **state)
 {

@@ -184,7 +184,8 @@ test_at_once(void **state)
 	client_auth_free(NULL);
 }
 
-/* goal: a clear password is judged against all three forms of secret, and must be one terminated string */
+/* goal: a clear password is judged against all three forms of secret, and must be one terminated
+ * string */
 static void
 test_plain(void **state)
 {
@@ -220,8 +221,8 @@ test_plain(void **state)
 	    AUTH_PROTOCOL_ERROR);
 }
 
-/* goal: md5 answers log in for plain and md5 secrets; unknown and empty ones get the same challenge and fail;
- * two challenges differ */
+/* goal: md5 answers log in for plain and md5 secrets; unknown and empty ones get the same challenge
+ * and fail; two challenges differ */
 static void
 test_md5(void **state)
 {
@@ -267,8 +268,8 @@ test_md5_switches(void **state)
 	assert_int_equal(scram_login(&o, "pencils", false, shown), AUTH_FAILED);
 }
 
-/* goal: SCRAM logs in with verifiers and plain secrets; others get a dialogue of the same form, whose salt is
- * stable, and fail even with the right password */
+/* goal: SCRAM logs in with verifiers and plain secrets; others get a dialogue of the same form,
+ * whose salt is stable, and fail even with the right password */
 static void
 test_scram(void **state)
 {
@@ -293,8 +294,8 @@ test_scram(void **state)
 	}
 }
 
-/* goal: with a certificate -PLUS is offered first and works, a downgrade is a failed login, and without TLS
- * neither is to be had */
+/* goal: with a certificate -PLUS is offered first and works, a downgrade is a failed login, and
+ * without TLS neither is to be had */
 static void
 test_plus(void **state)
 {
@@ -332,8 +333,8 @@ test_plus(void **state)
 	buf_release(&out);
 }
 
-/* goal: every claimed length of SASLInitialResponse but the true one is a protocol error; -1 without bytes is
- * answered by an empty challenge, as PostgreSQL does */
+/* goal: every claimed length of SASLInitialResponse but the true one is a protocol error; -1
+ * without bytes is answered by an empty challenge, as PostgreSQL does */
 static void
 test_initial_length(void **state)
 {
@@ -378,7 +379,8 @@ test_initial_length(void **state)
 	buf_release(&out);
 }
 
-/* goal: when most users have verifiers, a stand-in looks like one: their count, and SCRAM under md5 */
+/* goal: when most users have verifiers, a stand-in looks like one: their count, and SCRAM under
+ * md5 */
 static void
 test_stand_in(void **state)
 {

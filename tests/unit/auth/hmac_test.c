@@ -8,7 +8,8 @@
 
 #include <cmocka.h>
 
-/* goal: test case 2 of RFC 4231, and agreement with OpenSSL for every key and message length up to 200 */
+/* goal: test case 2 of RFC 4231, and agreement with OpenSSL for every key and message length up to
+ * 200 */
 static void
 test_hmac(void **state)
 {

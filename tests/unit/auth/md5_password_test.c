@@ -18,7 +18,8 @@ test_secret(void **state)
 	assert_string_equal(out, "md5f6100b06df553dbff70d9a6a8a6d9295");
 }
 
-/* goal: an answer is the digest of the secret's hex and the salt (checked with coreutils' md5sum) */
+/* goal: an answer is the digest of the secret's hex and the salt (checked with coreutils'
+ * md5sum) */
 static void
 test_answer(void **state)
 {

@@ -1,4 +1,5 @@
-/* scram_client.h -- the client's half of SCRAM, for tests only; static, so that each test stays one file. */
+/* scram_client.h -- the client's half of SCRAM, for tests only; static, so that each test stays one
+ * file. */
 #ifndef TESTS_SCRAM_CLIENT_H
 #define TESTS_SCRAM_CLIENT_H
 
@@ -30,8 +31,8 @@ scram_client_final(char *out, size_t size, const char *password, const char *gs2
 	secret_base64_encode(c_text, sizeof(c_text), raw, strlen(gs2) + cb_len);
 	snprintf(bare, sizeof(bare), "c=%s,%.*s", c_text, (int)(s - server_first), server_first);
 	snprintf(auth, sizeof(auth), "%s,%s,%s", client_first_bare, server_first, bare);
-	hmac_pbkdf2(password, strlen(password), salt, (size_t)salt_len, (uint32_t)atoi(i + 3),
-	    salted);
+	hmac_pbkdf2(password, strlen(password), salt, (size_t)salt_len,
+	    (uint32_t)strtoul(i + 3, NULL, 10), salted);
 	hmac_key_init(&k, salted, 32);
 	hmac_sign(&k, "Client Key", 10, key);
 	hmac_digest(key, 32, stored);

@@ -198,7 +198,8 @@ test_client_final(void **state)
 	}
 }
 
-/* goal: with -PLUS the right certificate hash logs in, and another one, a cut one or none does not */
+/* goal: with -PLUS the right certificate hash logs in, and another one, a cut one or none does
+ * not */
 static void
 test_binding(void **state)
 {

@@ -12,8 +12,8 @@
 #define SERVER "3JAuR6h+tLNwOxyl5pEgrXpgWBEHKBiplj1W+bCKOm4="
 #define PENCIL "SCRAM-SHA-256$4096:" SALT "$" STORED ":" SERVER
 
-/* goal: verifiers that PostgreSQL 15 made are read, and are those of their passwords and no others; deriving
- * from the password gives the same keys */
+/* goal: verifiers that PostgreSQL 15 made are read, and are those of their passwords and no others;
+ * deriving from the password gives the same keys */
 static void
 test_postgres_made(void **state)
 {

@@ -185,7 +185,8 @@ count_error(void *arg, bool error, const char *file, int line, const char *text)
 	++*(int *)arg;
 }
 
-/* goal: 10,000 users are loaded from a file and all are found; missing files and folders are errors */
+/* goal: 10,000 users are loaded from a file and all are found; missing files and folders are
+ * errors */
 static void
 test_load(void **state)
 {

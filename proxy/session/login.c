@@ -1,0 +1,346 @@
+#include "proxy/session/login.h"
+
+#include "auth/client_auth.h"
+#include "pool/params.h"
+#include "pool/pool_set.h"
+#include "pool/welcome.h"
+#include "proxy/base/log.h"
+#include "proxy/base/secret.h"
+#include "proxy/base/tls.h"
+#include "proxy/config/config.h"
+#include "proxy/session/console_session.h"
+#include "proxy/session/session.h"
+#include "proxy/session/session_set.h"
+#include "proxy/session/startup_params.h"
+#include "proxy/wire/pgmsg.h"
+#include "proxy/wire/pgwrite.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define LONG_KEY_BYTES	32
+#define PID_SLOT_BITS	25
+
+struct login {
+	struct session_env *env; /* a reload in mid-login changes nothing for it */
+	struct client_auth *auth;
+	struct startup_params asked;
+	struct buf out;		 /* not sent yet */
+	uint32_t minor;
+};
+
+void
+login_free(struct login *l)
+{
+	if (l == NULL)
+		return;
+	client_auth_free(l->auth);
+	startup_params_release(&l->asked);
+	session_env_unref(l->env);
+	buf_release(&l->out);
+	free(l);
+}
+
+static bool
+send_out(struct session *s, struct login *l)
+{
+	bool sent = !buf_failed(&l->out) &&
+		    stream_write(&s->stream, buf_data(&l->out), buf_len(&l->out)) == 0;
+
+	buf_release(&l->out);
+	if (sent)
+		return true;
+	session_end(s, "client went away");
+	return false;
+}
+
+/* ---- after authentication ---- */
+
+static void
+put_status(void *arg, const char *name, const char *value)
+{
+	struct session *s = arg;
+	const char *own = params_get(s->params, name);
+
+	pgwrite_parameter_status(&s->login->out, name, own != NULL ? own : value);
+}
+
+static bool
+make_key(struct session *s)
+{
+	s->key_len = sizeof(s->key);
+	if (s->login->minor >= 2) {
+		s->long_key = malloc(LONG_KEY_BYTES);
+		if (s->long_key == NULL)
+			return false;
+		s->key_len = LONG_KEY_BYTES;
+		return secret_random(s->long_key, LONG_KEY_BYTES) == 0;
+	}
+	return secret_random(s->key, sizeof(s->key)) == 0;
+}
+
+static void
+merge(void *arg, const char *name, const char *value)
+{
+	struct session *s = arg;
+	struct params *p = params_with(s->params, name, value);
+
+	if (p != NULL)
+		s->params = p;
+	else
+		s->params_failed = true;
+}
+
+/* The session starts with what the server has, then what the client asked for. */
+static bool
+settle_params(struct session *s, const struct welcome *w)
+{
+	s->params = params_ref(w->params);
+	startup_params_each(&s->login->asked, merge, s);
+	return !s->params_failed;
+}
+
+static bool
+finish(struct session *s, const struct welcome *w)
+{
+	struct session_set *set = session_set_of(s->worker);
+	struct login *l = s->login;
+	char name[256];
+	bool was_login = s->state < SESSION_WELCOME;
+
+	if (!settle_params(s, w) || !make_key(s))
+		return session_fail(s, FAULT_MEMORY, NULL);
+	pgwrite_auth_ok(&l->out);
+	for (const char *at = w->fixed; at < w->fixed + w->len;) {
+		const char *value = at + strlen(at) + 1;
+
+		pgwrite_parameter_status(&l->out, at, value);
+		at = value + strlen(value) + 1;
+	}
+	params_each(w->params, put_status, s);
+	pgwrite_backend_key(&l->out, (uint32_t)s->worker->index << PID_SLOT_BITS | s->slot,
+	    s->long_key != NULL ? s->long_key : s->key, s->key_len);
+	pgwrite_ready(&l->out, 'I');
+	s->pool->db->stats[s->worker->index].client_logins++;
+	if (l->env->cfg->log_connections)
+		log_info("%s login attempt: db=%s user=%s tls=%s", session_name(s, name, sizeof(name)),
+		    s->pool->db->quota.name, s->user->name, s->stream.ssl != NULL ? "yes" : "no");
+	if (!send_out(s, l))
+		return false;
+	if (was_login) {
+		session_set_login_ends(set, s);
+		list_push_back(&set->all, &s->place);
+	}
+	login_free(l);
+	s->login = NULL;
+	session_enter(s, SESSION_IDLE);
+	stream_resume(&s->stream);
+	return true;
+}
+
+bool
+login_welcome(struct session *s)
+{
+	struct welcome *w = pool_welcome(s->pool);
+	bool alive;
+
+	if (w == NULL)
+		return session_fail(s, FAULT_MEMORY, NULL);
+	alive = finish(s, w);
+	welcome_unref(w);
+	return alive;
+}
+
+/* Nobody has connected for this pool yet, so nobody knows what the server reports. */
+static bool
+wait_for_welcome(struct session *s)
+{
+	struct session_set *set = session_set_of(s->worker);
+	struct server *server;
+
+	session_set_login_ends(set, s);
+	list_push_back(&set->all, &s->place);
+	stream_pause(&s->stream);
+	s->ticket.since_ms = session_now_ms(s);
+	session_enter(s, SESSION_WELCOME);
+	server = pool_take(s->pool, s->worker, &s->ticket);
+	if (server == NULL)
+		return true;
+	/* one has connected this moment */
+	pool_give_back(server);
+	return login_welcome(s);
+}
+
+static bool
+enter_pool(struct session *s)
+{
+	struct session_set *set = session_set_of(s->worker);
+	struct login *l = s->login;
+	char message[200];
+	struct welcome *w;
+	enum fault f;
+	bool alive;
+
+	f = pool_set_get(l->env->cfg, l->asked.database, l->asked.user, l->asked.replication, &s->pool);
+	if (f == FAULT_NO_DATABASE) {
+		snprintf(message, sizeof(message), "database \"%.100s\" does not exist", l->asked.database);
+		return session_fail(s, f, message);
+	}
+	if (f != FAULT_NONE)
+		return session_fail(s, f, NULL);
+	s->user = pool_set_user(l->env->cfg, l->asked.user);
+	if (s->user == NULL)
+		return session_fail(s, FAULT_MEMORY, NULL);
+	if (l->asked.replication != NULL && atomic_load(&s->pool->rules.mode) != POOL_SESSION)
+		return session_fail(s, FAULT_NOT_IN_TRANSACTION_POOLING, NULL);
+	if (!session_set_enter(set))
+		return session_fail(s, FAULT_TOO_MANY_CLIENTS, NULL);
+	f = pool_client_enters(s->pool, s->user, s->worker);
+	if (f != FAULT_NONE) {
+		session_set_leave(set);
+		return session_fail(s, f, NULL);
+	}
+	s->counted = true;
+	w = pool_welcome(s->pool);
+	if (w == NULL)
+		return wait_for_welcome(s);
+	alive = finish(s, w);
+	welcome_unref(w);
+	return alive;
+}
+
+static bool
+authenticated(struct session *s)
+{
+	struct login *l = s->login;
+
+	client_auth_free(l->auth);
+	l->auth = NULL;
+	if (atomic_load(&session_set_of(s->worker)->totals->shutting_down) && !console_is(l->asked.database))
+		return session_fail(s, FAULT_SHUTDOWN, "the pooler is shutting down");
+	if (l->asked.fault != FAULT_NONE)
+		return session_fail(s, l->asked.fault, l->asked.why);
+	if (console_is(l->asked.database)) {
+		pgwrite_auth_ok(&l->out);
+		if (!console_begin(s, l->asked.user, &l->out))
+			return false;
+		return true;
+	}
+	return enter_pool(s);
+}
+
+static bool
+verdict(struct session *s, enum auth_verdict v)
+{
+	struct login *l = s->login;
+	char message[160];
+
+	switch (v) {
+	case AUTH_MORE:
+		return send_out(s, l);
+	case AUTH_OK:
+		return authenticated(s);
+	case AUTH_PROTOCOL_ERROR:
+		return session_fail(s, FAULT_PROTOCOL, "invalid authentication message");
+	case AUTH_FAILED:
+		break;
+	}
+	snprintf(message, sizeof(message), "password authentication failed for user \"%.63s\"", l->asked.user);
+	return session_fail(s, FAULT_LOGIN, message);
+}
+
+/* ---- begin ---- */
+
+static void
+negotiate(struct login *l, uint32_t minor)
+{
+	if (minor <= 2 && l->asked.n_unknown == 0)
+		return;
+	pgwrite_negotiate_version(&l->out, PG_PROTOCOL(3, 2), (const char *const *)l->asked.unknown,
+	    l->asked.n_unknown);
+}
+
+static enum auth_verdict
+start_auth(struct session *s, struct login *l)
+{
+	char cn[256];
+	struct client_auth_offer offer = {
+		.method = l->env->cfg->auth_type,
+		.user = l->asked.user,
+		.users = l->env->users,
+		.tls = s->stream.ssl != NULL,
+		.cb_hash = l->env->cb_len > 0 ? l->env->cb_hash : NULL,
+		.cb_len = l->env->cb_len,
+		.scram_iterations = l->env->cfg->scram_iterations,
+	};
+	enum auth_verdict v;
+
+	if (s->stream.ssl != NULL && tls_peer_cn(s->stream.ssl, cn, sizeof(cn)))
+		offer.cert_cn = cn;
+	if (console_is(l->asked.database) && console_trusts(s, l->asked.user))
+		return AUTH_OK;
+	l->auth = client_auth_new(&offer, &l->out, &v);
+	return v;
+}
+
+bool
+login_begin(struct session *s, uint32_t minor, const uint8_t *payload, size_t n)
+{
+	struct login *l = calloc(1, sizeof(*l));
+	enum fault f;
+
+	if (l == NULL)
+		return session_fail(s, FAULT_MEMORY, NULL);
+	s->login = l;
+	l->env = session_env_ref(session_set_of(s->worker)->env);
+	l->minor = minor > 2 ? 2 : minor;
+	buf_init(&l->out, 256 * 1024);
+	f = startup_params_parse(&l->asked, payload, n, l->env->cfg->ignore_startup_parameters);
+	buf_release(&s->in);
+	if (f != FAULT_NONE)
+		return session_fail(s, f, l->asked.why);
+	session_enter(s, SESSION_LOGIN);
+	negotiate(l, minor);
+	return verdict(s, start_auth(s, l));
+}
+
+bool
+login_readable(struct session *s)
+{
+	uint8_t *rbuf = s->worker->rbuf;
+	struct login *l = s->login;
+	size_t n;
+	ssize_t got;
+	uint32_t len;
+	enum auth_verdict v;
+
+	s->in.wipe = true;
+	got = stream_read(&s->stream, rbuf, CLIENT_AUTH_PAYLOAD_MAX + PGMSG_HEADER + 1 - buf_len(&s->in));
+	if (got == 0)
+		return true;
+	if (got == -1) {
+		session_end(s, "client unexpected eof during login");
+		return false;
+	}
+	buf_put(&s->in, rbuf, (size_t)got);
+	explicit_bzero(rbuf, (size_t)got);
+	n = buf_len(&s->in);
+	if (buf_failed(&s->in))
+		return session_fail(s, FAULT_MEMORY, NULL);
+	if (buf_data(&s->in)[0] != 'p')
+		return session_fail(s, FAULT_PROTOCOL, "expected an authentication message");
+	if (n < PGMSG_HEADER)
+		return true;
+	len = pg_get_u32(buf_data(&s->in) + 1);
+	if (len < 4 || len > CLIENT_AUTH_PAYLOAD_MAX + 4)
+		return session_fail(s, FAULT_PROTOCOL, "invalid length of an authentication message");
+	if (n < len + 1u)
+		return true;
+	if (n > len + 1u)
+		return session_fail(s, FAULT_PROTOCOL, "data was sent behind an authentication message");
+	v = client_auth_input(l->auth, buf_data(&s->in) + PGMSG_HEADER, len - 4, &l->out);
+	buf_release(&s->in);
+	s->in.wipe = false;
+	return verdict(s, v);
+}

@@ -1,0 +1,20 @@
+/* login.h -- from the startup packet to the first ReadyForQuery: who is it, may it come in, what it asked for. */
+#ifndef PROXY_SESSION_LOGIN_H
+#define PROXY_SESSION_LOGIN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct login;
+struct session;
+
+/* The payload of a version 3 startup packet. User, database and parameters are settled here once and for
+ * all. false: the session is gone. */
+bool login_begin(struct session *, uint32_t minor, const uint8_t *payload, size_t n);
+bool login_readable(struct session *);
+/* The pool's first server has connected: what the client is to be told is known now. */
+bool login_welcome(struct session *);
+void login_free(struct login *);
+
+#endif
