@@ -261,8 +261,9 @@ on_ask(struct worker *w, struct letter *letter)
 {
 	struct pool_local *l = list_entry(letter, struct pool_local, ask);
 
-	(void)w;
 	atomic_store(&l->asked, false);
+	if (atomic_load(&l->pool->db->paused))
+		pool_close_idle(l->pool, w, true, "the database is paused");
 	pool_dispatch(l);
 	pool_grow(l->pool, l->worker);
 	pool_unref(l->pool);

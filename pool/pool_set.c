@@ -242,6 +242,19 @@ pool_set_each_pool(void (*each)(void *arg, struct pool *), void *arg)
 	pthread_mutex_unlock(&set.lock);
 }
 
+size_t
+pool_set_pools(struct pool ***out)
+{
+	size_t n = 0;
+
+	pthread_mutex_lock(&set.lock);
+	*out = calloc(set.pools.count + 1u, sizeof(**out));
+	for (struct hnode *h = hmap_first(&set.pools); *out != NULL && h != NULL; h = hmap_after(&set.pools, h))
+		(*out)[n++] = pool_ref(hmap_entry(h, struct pool, node));
+	pthread_mutex_unlock(&set.lock);
+	return n;
+}
+
 void
 pool_set_each_database(void (*each)(void *arg, struct database *), void *arg)
 {

@@ -7,6 +7,7 @@
 #include "proxy/base/fault.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 
 struct config;
 struct database;
@@ -38,6 +39,8 @@ void pool_set_fill(const struct config *);
 void pool_set_each_pool(void (*each)(void *arg, struct pool *), void *arg);
 void pool_set_each_database(void (*each)(void *arg, struct database *), void *arg);
 void pool_set_each_user(void (*each)(void *arg, struct quota *), void *arg);
+/* All pools, a reference to each, in an array that the caller frees; their number. */
+size_t pool_set_pools(struct pool ***);
 /* A reference is not given: databases live until the program ends. NULL = no such name. */
 struct database *pool_set_database(const char *name);
 

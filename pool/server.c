@@ -2,6 +2,7 @@
 
 #include "pool/connector.h"
 #include "pool/params.h"
+#include "pool/statement.h"
 #include "proxy/base/log.h"
 #include "proxy/wire/pgmsg.h"
 
@@ -186,6 +187,8 @@ settled(void *owner, const struct request *r, bool ok)
 	struct server *s = owner;
 	struct server_note *note = r->note;
 
+	if (note->parsed != NULL && ok)
+		atomic_store_explicit(&note->parsed->st->proven, s->pool, memory_order_relaxed);
 	if (note->parsed != NULL && !ok) {
 		server_statements_take(&s->statements, note->parsed);
 		server_statement_free(note->parsed);

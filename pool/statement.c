@@ -58,6 +58,7 @@ make(const uint8_t *body, size_t len, uint64_t hash)
 	s->len = (uint32_t)len;
 	memcpy(s->body, body, len);
 	atomic_init(&s->refs, 1);
+	atomic_init(&s->proven, NULL);
 	if (!hmap_add(&table.map, &s->node, hash)) {
 		free(s);
 		return NULL;

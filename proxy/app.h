@@ -10,6 +10,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#define PGSLUICE_VERSION "0.1.0"
+
 struct config;
 struct connectors;
 struct listeners;
@@ -37,7 +39,6 @@ struct app {
 	struct listeners *listeners;
 	enum app_shutdown shutdown;
 	int exit_code;
-	struct ev_signal *signals;
 	struct deadline tick;	/* while shutting down: is it time to go? */
 };
 

@@ -31,8 +31,8 @@ config_blank(void)
 		goto fail_own;
 	atomic_init(&cfg->own->references, 1);
 	for (i = 0; i < CONFIG_OPTIONS; i++)
-		if (config_field_set(&config_options[i].field, cfg, config_options[i].def, cfg->own->arena,
-			    err) == -1)
+		if (config_field_set(&config_options[i].field, cfg, config_options[i].def,
+			cfg->own->arena, err) == -1)
 			goto fail_arena;
 	return cfg;
 fail_arena:
@@ -82,7 +82,8 @@ config_find_database(const struct config *cfg, const char *name)
 
 	if (cfg->n_databases == 0)
 		return NULL;
-	if (strcmp(name, "*") != 0) /* a client cannot ask for the fallback itself by a trick of its name */
+	if (strcmp(name, "*") !=
+	    0) /* a client cannot ask for the fallback itself by a trick of its name */
 		db = bsearch(name, cfg->databases, cfg->n_databases, sizeof(*db), compare_database);
 	if (db == NULL)
 		db = bsearch("*", cfg->databases, cfg->n_databases, sizeof(*db), compare_database);
@@ -113,7 +114,8 @@ config_host(const struct config *cfg, const struct config_database *db)
 
 /* A deep copy of n records into the memory of cfg; NULL: out of memory, or none. */
 static void *
-copy_entries(const struct config *cfg, const struct config_entry_kind *kind, const void *from, size_t n)
+copy_entries(const struct config *cfg, const struct config_entry_kind *kind, const void *from,
+    size_t n)
 {
 	struct config_arena *arena = cfg->own->arena;
 	unsigned char *to = config_arena_array(arena, from, n, kind->size);
@@ -121,7 +123,7 @@ copy_entries(const struct config *cfg, const struct config_entry_kind *kind, con
 
 	for (i = 0; to != NULL && i < n; i++)
 		if (config_entry_copy(kind, to + i * kind->size,
-			    (const unsigned char *)from + i * kind->size, arena) == -1)
+			(const unsigned char *)from + i * kind->size, arena) == -1)
 			return NULL;
 	return to;
 }
@@ -137,11 +139,12 @@ clone(const struct config *from)
 	for (i = 0; i < CONFIG_OPTIONS; i++)
 		if (config_field_copy(&config_options[i].field, cfg, from, cfg->own->arena) == -1)
 			goto fail;
-	cfg->databases = copy_entries(cfg, &config_entry_databases, from->databases, from->n_databases);
+	cfg->databases = copy_entries(cfg, &config_entry_databases, from->databases,
+	    from->n_databases);
 	cfg->users = copy_entries(cfg, &config_entry_users, from->users, from->n_users);
 	cfg->peers = copy_entries(cfg, &config_entry_peers, from->peers, from->n_peers);
-	if ((cfg->databases == NULL && from->n_databases > 0) || (cfg->users == NULL && from->n_users > 0) ||
-		(cfg->peers == NULL && from->n_peers > 0))
+	if ((cfg->databases == NULL && from->n_databases > 0) ||
+	    (cfg->users == NULL && from->n_users > 0) || (cfg->peers == NULL && from->n_peers > 0))
 		goto fail;
 	cfg->n_databases = from->n_databases;
 	cfg->n_users = from->n_users;
@@ -181,14 +184,16 @@ settable(const char *key, char *err, size_t errlen)
 
 	if (option == NULL) {
 		nearest = config_option_nearest(key);
-		snprintf(err, errlen, "found unknown key %s%s%s%s", config_report_quote(quoted, key),
-			nearest != NULL ? ", expected perhaps \"" : "", nearest != NULL ? nearest : "",
-			nearest != NULL ? "\"" : "");
+		snprintf(err, errlen, "found unknown key %s%s%s%s",
+		    config_report_quote(quoted, key),
+		    nearest != NULL ? ", expected perhaps \"" : "", nearest != NULL ? nearest : "",
+		    nearest != NULL ? "\"" : "");
 	} else if (!option->reload) {
 		snprintf(err, errlen, "%s cannot be changed without a restart", key);
 	} else if (option->service != CONFIG_SERVED) {
 		snprintf(err, errlen, "%s %s: %s", key,
-			option->service == CONFIG_WARN ? "has no effect" : "is not served", option->why);
+		    option->service == CONFIG_WARN ? "has no effect" : "is not served",
+		    option->why);
 	} else {
 		return option;
 	}
@@ -199,8 +204,8 @@ struct config *
 config_set(const struct config *cfg, const char *key, const char *value, char *err, size_t errlen)
 {
 	const struct config_option *option = settable(key, err, errlen);
-	struct first_fault fault = {err, errlen, false};
-	struct config_report report = {.say = keep_first, .arg = &fault};
+	struct first_fault fault = { err, errlen, false };
+	struct config_report report = { .say = keep_first, .arg = &fault };
 	char why[CONFIG_FIELD_ERR];
 	struct config *fresh;
 
@@ -229,8 +234,8 @@ config_keep_fixed(struct config *fresh, const struct config *running)
 	size_t i;
 
 	for (i = 0; i < CONFIG_OPTIONS; i++)
-		if (!config_options[i].reload && config_field_copy(&config_options[i].field, fresh, running,
-						 fresh->own->arena) == -1)
+		if (!config_options[i].reload && config_field_copy(&config_options[i].field, fresh,
+						     running, fresh->own->arena) == -1)
 			return -1;
 	return 0;
 }

@@ -1,11 +1,12 @@
 /* config.h -- the configuration as values: one immutable snapshot, shared by counting references.
  *
- * Any thread may read a snapshot that it holds a reference to; counting is atomic; nothing in it changes
- * after config_load() or config_set() returned it (config_keep_fixed() only before it is shared).
- * Everything a snapshot points to lives in its own memory, which is wiped when the last reference goes.
- * Times are milliseconds, sizes bytes. A text is never "" but NULL when unset, with one exception:
- * server_check_query is NULL for the empty query (written <empty>) and "" for no check.
- * Opens the configuration file and its includes, and no other file. Must not know who reads the values. */
+ * Any thread may read a snapshot that it holds a reference to; counting is atomic; nothing in it
+ * changes after config_load() or config_set() returned it (config_keep_fixed() only before it is
+ * shared). Everything a snapshot points to lives in its own memory, which is wiped when the last
+ * reference goes. Times are milliseconds, sizes bytes. A text is never "" but NULL when unset, with
+ * one exception: server_check_query is NULL for the empty query (written <empty>) and "" for no
+ * check. Opens the configuration file and its includes, and no other file. Must not know who reads
+ * the values. */
 #ifndef PROXY_CONFIG_CONFIG_H
 #define PROXY_CONFIG_CONFIG_H
 
@@ -31,11 +32,12 @@ enum auth_type {
 enum tls_mode { TLS_DISABLE, TLS_ALLOW, TLS_PREFER, TLS_REQUIRE, TLS_VERIFY_CA, TLS_VERIFY_FULL };
 enum balance_hosts { BALANCE_ROUND_ROBIN, BALANCE_DISABLE };
 
-/* A line of [databases]. Numbers and pool_mode: -1 = as the global option (query_wait_timeout: as the user). */
+/* A line of [databases]. Numbers and pool_mode: -1 = as the global option (query_wait_timeout: as
+ * the user). */
 struct config_database {
-	const char *name;   /* "*" is the fallback for names that are not listed */
-	const char *host;   /* name, address, /directory, @abstract or a comma list; NULL: see config_host() */
-	int port;           /* of every host of the list */
+	const char *name; /* "*" is the fallback for names that are not listed */
+	const char *host; /* name, address, /dir, @abstract, or a comma list; NULL: config_host() */
+	int port;	  /* of every host of the list */
 	const char *dbname; /* on the server; NULL (only with "*"): the name the client asked for */
 	const char *user;   /* forced user; NULL: the client's */
 	const char *password;
@@ -74,12 +76,12 @@ struct config_peer {
 struct config_own;
 
 #define CONFIG_MEMBER_BOOL(key) bool key;
-#define CONFIG_MEMBER_INT(key) int key;
+#define CONFIG_MEMBER_INT(key)	int key;
 #define CONFIG_MEMBER_SIZE(key) int64_t key;
-#define CONFIG_MEMBER_MS(key) int64_t key;
-#define CONFIG_MEMBER_STR(key) const char *key;
+#define CONFIG_MEMBER_MS(key)	int64_t key;
+#define CONFIG_MEMBER_STR(key)	const char *key;
 #define CONFIG_MEMBER_ENUM(key) int key;
-#define OPTION(key, type, ...) CONFIG_MEMBER_##type(key)
+#define OPTION(key, type, ...)	CONFIG_MEMBER_##type(key)
 struct config {
 #include "proxy/config/options.def"
 	const struct config_database *databases; /* sorted by name, each name once */
@@ -92,12 +94,14 @@ struct config {
 };
 #undef OPTION
 
-/* One fault (is_error) or warning. text is one line without a newline and never holds a secret: which key,
- * what was found, what is expected. file is what the user wrote; line 0 = no particular line. */
+/* One fault (is_error) or warning. text is one line without a newline and never holds a secret:
+ * which key, what was found, what is expected. file is what the user wrote; line 0 = no particular
+ * line. */
 typedef void config_say(void *arg, bool is_error, const char *file, int line, const char *text);
 
-/* Read path and its includes. Every fault and warning of all of them goes to say (which may be NULL).
- * NULL after any fault: nothing of a bad file takes effect. The caller holds the one reference. */
+/* Read path and its includes. Every fault and warning of all of them goes to say (which may be
+ * NULL). NULL after any fault: nothing of a bad file takes effect. The caller holds the one
+ * reference. */
 struct config *config_load(const char *path, config_say *say, void *arg);
 
 struct config *config_ref(struct config *cfg);
@@ -105,31 +109,36 @@ void config_unref(struct config *cfg); /* NULL is harmless */
 
 /* The entry of that very name, else "*", else NULL. */
 const struct config_database *config_find_database(const struct config *cfg, const char *name);
-const struct config_user *config_find_user(const struct config *cfg, const char *name); /* NULL: not listed */
+const struct config_user *config_find_user(const struct config *cfg,
+    const char *name); /* NULL: not listed */
 
-/* Where to look for the servers of db: its host, else the Unix socket directory, else /tmp. Never NULL. */
+/* Where to look for the servers of db: its host, else the Unix socket directory, else /tmp. Never
+ * NULL. */
 const char *config_host(const struct config *cfg, const struct config_database *db);
 
-/* A new snapshot with one global option replaced, for SET on the console. NULL and one line in err when the
- * key is unknown, needs a restart, has no effect, or the value does not fit. cfg is untouched. */
+/* A new snapshot with one global option replaced, for SET on the console. NULL and one line in err
+ * when the key is unknown, needs a restart, has no effect, or the value does not fit. cfg is
+ * untouched. */
 struct config *config_set(const struct config *cfg, const char *key, const char *value, char *err,
-	size_t errlen);
+    size_t errlen);
 
-/* At reload: give fresh, which nobody else holds yet, the values of running for all keys that need a restart.
- * Call config_diff() first, or it has nothing to say about them. -1 when out of memory. */
+/* At reload: give fresh, which nobody else holds yet, the values of running for all keys that need
+ * a restart. Call config_diff() first, or it has nothing to say about them. -1 when out of
+ * memory. */
 int config_keep_fixed(struct config *fresh, const struct config *running);
 
-/* SHOW CONFIG, in the order of options.def. Texts are never NULL ("" = unset), values as they are written in
- * the file; they are valid during the call of row only. */
+/* SHOW CONFIG, in the order of options.def. Texts are never NULL ("" = unset), values as they are
+ * written in the file; they are valid during the call of row only. */
 void config_show(const struct config *cfg,
-	void (*row)(void *arg, const char *key, const char *value, const char *def, bool changeable),
-	void *arg);
+    void (*row)(void *arg, const char *key, const char *value, const char *def, bool changeable),
+    void *arg);
 
-/* What a reload changes. Options by their key; entries as "databases.NAME.KEY", and "databases.NAME" with
- * "absent" and "present" when one came or went ("users.NAME...", "peers.ID..." likewise). Secrets show as
- * "***". applies_live is false for options that need a restart. Texts are valid during the call only. */
+/* What a reload changes. Options by their key; entries as "databases.NAME.KEY", and
+ * "databases.NAME" with "absent" and "present" when one came or went ("users.NAME...",
+ * "peers.ID..." likewise). Secrets show as "***". applies_live is false for options that need a
+ * restart. Texts are valid during the call only. */
 void config_diff(const struct config *old, const struct config *new_,
-	void (*change)(void *arg, const char *key, const char *from, const char *to, bool applies_live),
-	void *arg);
+    void (*change)(void *arg, const char *key, const char *from, const char *to, bool applies_live),
+    void *arg);
 
 #endif

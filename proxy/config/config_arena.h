@@ -1,6 +1,6 @@
-/* config_arena.h -- memory that belongs to one snapshot: given out piecewise, wiped and freed at once.
- * What it gives out is aligned for any type and never moves. Not thread-safe: it is filled by the one thread
- * that makes the snapshot. Must not know what is stored. */
+/* config_arena.h -- memory that belongs to one snapshot: given out piecewise, wiped and freed at
+ * once. What it gives out is aligned for any type and never moves. Not thread-safe: it is filled by
+ * the one thread that makes the snapshot. Must not know what is stored. */
 #ifndef PROXY_CONFIG_CONFIG_ARENA_H
 #define PROXY_CONFIG_CONFIG_ARENA_H
 

@@ -17,7 +17,7 @@ struct check {
 static struct config_place
 place(const struct check *check, enum config_option_index i)
 {
-	return check->origin != NULL ? check->origin->where[i] : (struct config_place){0};
+	return check->origin != NULL ? check->origin->where[i] : (struct config_place){ 0 };
 }
 
 static bool
@@ -44,9 +44,11 @@ check_service(const struct check *check)
 		if (o->service == CONFIG_SERVED || config_option_is_default(o, check->cfg))
 			continue;
 		if (o->service == CONFIG_REFUSE)
-			config_report_error(check->report, at, "%s is not served: %s", o->field.key, o->why);
+			config_report_error(check->report, at, "%s is not served: %s", o->field.key,
+			    o->why);
 		else if (at.file != NULL)
-			config_report_warning(check->report, at, "%s has no effect: %s", o->field.key, o->why);
+			config_report_warning(check->report, at, "%s has no effect: %s",
+			    o->field.key, o->why);
 	}
 }
 
@@ -58,19 +60,20 @@ check_listening(const struct check *check)
 
 	if (missing(check, cfg->listen_addr) && cfg->unix_socket_dir == NULL)
 		config_report_error(check->report, AT(unix_socket_dir),
-			"listen_addr and unix_socket_dir: found nothing in both, expected an address or a "
-			"directory to listen on");
+		    "listen_addr and unix_socket_dir: found nothing in both, expected an address or a "
+		    "directory to listen on");
 	if (cfg->unix_socket_dir != NULL &&
-		strlen(cfg->unix_socket_dir) + sizeof("/.s.PGSQL.65535") > sizeof(un.sun_path))
+	    strlen(cfg->unix_socket_dir) + sizeof("/.s.PGSQL.65535") > sizeof(un.sun_path))
 		config_report_error(check->report, AT(unix_socket_dir),
-			"unix_socket_dir: found a path of %zu bytes, expected at most %zu",
-			strlen(cfg->unix_socket_dir), sizeof(un.sun_path) - sizeof("/.s.PGSQL.65535"));
+		    "unix_socket_dir: found a path of %zu bytes, expected at most %zu",
+		    strlen(cfg->unix_socket_dir), sizeof(un.sun_path) - sizeof("/.s.PGSQL.65535"));
 }
 
 static void
-check_word_list(const struct check *check, struct config_place at, const char *key, const char *list)
+check_word_list(const struct check *check, struct config_place at, const char *key,
+    const char *list)
 {
-	static const char *const good[] = {"secure", "default", "tlsv1.2", "tlsv1.3"};
+	static const char *const good[] = { "secure", "default", "tlsv1.2", "tlsv1.3" };
 	char word[24], quoted[CONFIG_QUOTED];
 	const char *s = list;
 
@@ -81,13 +84,14 @@ check_word_list(const struct check *check, struct config_place at, const char *k
 		s += strspn(s, ", \t");
 		if ((len = strcspn(s, ", \t")) == 0)
 			break;
-		snprintf(word, sizeof(word), "%.*s", (int)(len < sizeof(word) ? len : sizeof(word) - 1), s);
+		snprintf(word, sizeof(word), "%.*s",
+		    (int)(len < sizeof(word) ? len : sizeof(word) - 1), s);
 		for (i = 0; i < sizeof(good) / sizeof(good[0]); i++)
 			known = known || strcmp(word, good[i]) == 0;
 		if (!known)
 			config_report_error(check->report, at,
-				"%s: found %s, expected secure, tlsv1.2 or tlsv1.3 (older TLS is not served)",
-				key, config_report_quote(quoted, word));
+			    "%s: found %s, expected secure, tlsv1.2 or tlsv1.3 (older TLS is not served)",
+			    key, config_report_quote(quoted, word));
 		s += len;
 	}
 }
@@ -100,17 +104,19 @@ check_client_tls(const struct check *check)
 
 	if (cfg->client_tls_sslmode != TLS_DISABLE && missing(check, cfg->client_tls_cert_file))
 		config_report_error(check->report, AT(client_tls_sslmode),
-			"client_tls_sslmode=%s: found no client_tls_cert_file, expected the certificate to show",
-			mode);
+		    "client_tls_sslmode=%s: found no client_tls_cert_file, expected the certificate to show",
+		    mode);
 	if (cfg->client_tls_sslmode != TLS_DISABLE && missing(check, cfg->client_tls_key_file))
 		config_report_error(check->report, AT(client_tls_sslmode),
-			"client_tls_sslmode=%s: found no client_tls_key_file, expected the certificate's key",
-			mode);
+		    "client_tls_sslmode=%s: found no client_tls_key_file, expected the certificate's key",
+		    mode);
 	if (cfg->client_tls_sslmode >= TLS_VERIFY_CA && missing(check, cfg->client_tls_ca_file))
 		config_report_error(check->report, AT(client_tls_sslmode),
-			"client_tls_sslmode=%s: found no client_tls_ca_file, expected the authorities that sign "
-			"client certificates", mode);
-	check_word_list(check, AT(client_tls_protocols), "client_tls_protocols", cfg->client_tls_protocols);
+		    "client_tls_sslmode=%s: found no client_tls_ca_file, expected the authorities that sign "
+		    "client certificates",
+		    mode);
+	check_word_list(check, AT(client_tls_protocols), "client_tls_protocols",
+	    cfg->client_tls_protocols);
 }
 
 static void
@@ -118,16 +124,19 @@ check_server_tls(const struct check *check)
 {
 	const struct config *cfg = check->cfg;
 
-	if ((cfg->server_tls_cert_file == NULL) != (cfg->server_tls_key_file == NULL) && missing(check, NULL))
+	if ((cfg->server_tls_cert_file == NULL) != (cfg->server_tls_key_file == NULL) &&
+	    missing(check, NULL))
 		config_report_error(check->report,
-			cfg->server_tls_key_file == NULL ? AT(server_tls_cert_file) : AT(server_tls_key_file),
-			"found one of server_tls_cert_file and server_tls_key_file, expected both or none");
+		    cfg->server_tls_key_file == NULL ? AT(server_tls_cert_file)
+						     : AT(server_tls_key_file),
+		    "found one of server_tls_cert_file and server_tls_key_file, expected both or none");
 	if (cfg->server_tls_sslmode >= TLS_VERIFY_CA && missing(check, cfg->server_tls_ca_file))
 		config_report_error(check->report, AT(server_tls_sslmode),
-			"server_tls_sslmode=%s: found no server_tls_ca_file, expected the authorities that sign "
-			"server certificates (the system's are in /etc/ssl/certs/ca-certificates.crt)",
-			config_words("server_tls_sslmode")[cfg->server_tls_sslmode]);
-	check_word_list(check, AT(server_tls_protocols), "server_tls_protocols", cfg->server_tls_protocols);
+		    "server_tls_sslmode=%s: found no server_tls_ca_file, expected the authorities that sign "
+		    "server certificates (the system's are in /etc/ssl/certs/ca-certificates.crt)",
+		    config_words("server_tls_sslmode")[cfg->server_tls_sslmode]);
+	check_word_list(check, AT(server_tls_protocols), "server_tls_protocols",
+	    cfg->server_tls_protocols);
 }
 
 static void
@@ -142,35 +151,38 @@ check_auth(const struct check *check)
 		return;
 	if (cfg->auth_type >= AUTH_HBA) {
 		config_report_error(check->report, AT(auth_type),
-			"auth_type=%s is not served: use scram-sha-256, md5, plain or cert with auth_file", type);
+		    "auth_type=%s is not served: use scram-sha-256, md5, plain or cert with auth_file",
+		    type);
 		return;
 	}
 	if (cfg->auth_type == AUTH_CERT && cfg->client_tls_sslmode != TLS_VERIFY_FULL &&
-		!is_bad(check, CONFIG_OPTION_client_tls_sslmode))
+	    !is_bad(check, CONFIG_OPTION_client_tls_sslmode))
 		config_report_error(check->report, AT(auth_type),
-			"auth_type=cert: found client_tls_sslmode=%s, expected verify-full",
-			config_words("client_tls_sslmode")[cfg->client_tls_sslmode]);
+		    "auth_type=cert: found client_tls_sslmode=%s, expected verify-full",
+		    config_words("client_tls_sslmode")[cfg->client_tls_sslmode]);
 	if (cfg->auth_type == AUTH_TRUST && missing(check, cfg->auth_file))
 		config_report_warning(check->report, AT(auth_type),
-			"auth_type=trust without auth_file: no user is known");
+		    "auth_type=trust without auth_file: no user is known");
 	if (cfg->auth_type > AUTH_TRUST && missing(check, cfg->auth_file))
 		config_report_error(check->report, AT(auth_type),
-			"auth_type=%s: found no auth_file, expected the list of users and secrets", type);
+		    "auth_type=%s: found no auth_file, expected the list of users and secrets",
+		    type);
 	for (i = 0; cfg->auth_type == AUTH_ANY && i < cfg->n_databases; i++) {
 		const struct config_database *db = &cfg->databases[i];
 
 		if (missing(check, db->user))
-			config_report_error(check->report, (struct config_place){db->file, db->line},
-				"database %s: found no user, expected one because auth_type is any",
-				config_report_quote(quoted, db->name));
+			config_report_error(check->report,
+			    (struct config_place){ db->file, db->line },
+			    "database %s: found no user, expected one because auth_type is any",
+			    config_report_quote(quoted, db->name));
 	}
 }
 
 static void
 check_syslog(const struct check *check)
 {
-	static const char *const words[] = {"auth", "authpriv", "daemon", "user", "local0", "local1",
-		"local2", "local3", "local4", "local5", "local6", "local7"};
+	static const char *const words[] = { "auth", "authpriv", "daemon", "user", "local0",
+		"local1", "local2", "local3", "local4", "local5", "local6", "local7" };
 	const char *facility = check->cfg->syslog_facility;
 	char quoted[CONFIG_QUOTED];
 	size_t i;
@@ -179,15 +191,15 @@ check_syslog(const struct check *check)
 		if (strcmp(facility, words[i]) == 0)
 			return;
 	config_report_error(check->report, AT(syslog_facility),
-		"syslog_facility: found %s, expected auth, authpriv, daemon, user or local0 to local7",
-		config_report_quote(quoted, facility != NULL ? facility : ""));
+	    "syslog_facility: found %s, expected auth, authpriv, daemon, user or local0 to local7",
+	    config_report_quote(quoted, facility != NULL ? facility : ""));
 }
 
 /* A host list must not have holes: "db1,,db2" would quietly mean the local socket. */
 static void
 check_hosts(const struct check *check, const struct config_database *db)
 {
-	struct config_place at = {db->file, db->line};
+	struct config_place at = { db->file, db->line };
 	const char *host = db->host;
 	char quoted[CONFIG_QUOTED];
 	size_t len;
@@ -196,8 +208,9 @@ check_hosts(const struct check *check, const struct config_database *db)
 		len = strcspn(host, ",");
 		if (strspn(host, " \t") >= len) {
 			config_report_error(check->report, at,
-				"database %s: host: found an empty name in the list, expected names between "
-				"its commas", config_report_quote(quoted, db->name));
+			    "database %s: host: found an empty name in the list, expected names between "
+			    "its commas",
+			    config_report_quote(quoted, db->name));
 			return;
 		}
 	}
@@ -207,21 +220,21 @@ static void
 check_database(const struct check *check, const struct config_database *db)
 {
 	int size = db->pool_size >= 0 ? db->pool_size : check->cfg->default_pool_size;
-	struct config_place at = {db->file, db->line};
+	struct config_place at = { db->file, db->line };
 	char quoted[CONFIG_QUOTED];
 
 	config_report_quote(quoted, db->name);
 	if (strcmp(db->name, "pgsluice") == 0 || strcmp(db->name, "pgbouncer") == 0)
 		config_report_error(check->report, at,
-			"database %s: found the name of the console, expected another one", quoted);
+		    "database %s: found the name of the console, expected another one", quoted);
 	check_hosts(check, db);
-	if (db->password != NULL && db->user == NULL)
-		config_report_warning(check->report, at, "database %s: password has no effect without user",
-			quoted);
+	if (db->password != NULL && missing(check, db->user))
+		config_report_warning(check->report, at,
+		    "database %s: password has no effect without user", quoted);
 	if (db->min_pool_size > size && size > 0)
 		config_report_warning(check->report, at,
-			"database %s: min_pool_size %d is more than the pool's %d connections", quoted,
-			db->min_pool_size, size);
+		    "database %s: min_pool_size %d is more than the pool's %d connections", quoted,
+		    db->min_pool_size, size);
 }
 
 static void
@@ -231,20 +244,21 @@ check_databases(const struct check *check)
 	size_t i;
 
 	if (cfg->n_databases == 0 && missing(check, NULL))
-		config_report_warning(check->report, (struct config_place){cfg->conffile, 0},
-			"found no database, so clients can only reach the console");
+		config_report_warning(check->report, (struct config_place){ cfg->conffile, 0 },
+		    "found no database, so clients can only reach the console");
 	for (i = 0; i < cfg->n_databases; i++)
 		check_database(check, &cfg->databases[i]);
 	if (cfg->min_pool_size > cfg->default_pool_size && cfg->default_pool_size > 0)
 		config_report_warning(check->report, AT(min_pool_size),
-			"min_pool_size %d is more than default_pool_size %d", cfg->min_pool_size,
-			cfg->default_pool_size);
+		    "min_pool_size %d is more than default_pool_size %d", cfg->min_pool_size,
+		    cfg->default_pool_size);
 }
 
 void
-config_check(const struct config *cfg, const struct config_origin *origin, struct config_report *report)
+config_check(const struct config *cfg, const struct config_origin *origin,
+    struct config_report *report)
 {
-	const struct check check = {cfg, origin, report};
+	const struct check check = { cfg, origin, report };
 
 	check_service(&check);
 	check_listening(&check);
@@ -255,6 +269,6 @@ config_check(const struct config *cfg, const struct config_origin *origin, struc
 	check_databases(&check);
 	if (cfg->n_peers > 0)
 		config_report_warning(report,
-			(struct config_place){cfg->peers[0].file, cfg->peers[0].line},
-			"[peers] has no effect: cancel requests are not passed between processes yet");
+		    (struct config_place){ cfg->peers[0].file, cfg->peers[0].line },
+		    "[peers] has no effect: cancel requests are not passed between processes yet");
 }

@@ -8,7 +8,7 @@ static const char blanks[] = " \t\n\v\f\r";
 void
 config_connstr_start(struct config_connstr *pairs, char *text)
 {
-	*pairs = (struct config_connstr){.at = text, .key = "", .value = "", .after = ""};
+	*pairs = (struct config_connstr){ .at = text, .key = "", .value = "", .after = "" };
 }
 
 static bool
@@ -46,8 +46,9 @@ take_value(struct config_connstr *pairs)
 		if ((end = unquote(value + 1)) == NULL)
 			return fault(pairs, "the quote at its start is never closed", pairs->key);
 		if (*end != '\0' && strchr(blanks, *end) == NULL)
-			return fault(pairs, "a blank must follow the closing quote ('' stands for a quote)",
-				pairs->key);
+			return fault(pairs,
+			    "a blank must follow the closing quote ('' stands for a quote)",
+			    pairs->key);
 		pairs->at = end;
 		return true;
 	}

@@ -1,7 +1,7 @@
-/* config_connstr.h -- key=value key='quoted value' ..., PgBouncer's connect strings.
- * Blanks may surround the =; a value without quotes ends at a blank; '' inside quotes is a quote. So an empty
- * value needs quotes: in "host= port=1" the host would be "port=1". Cuts the text in place.
- * Must not know which keys there are. */
+/* config_connstr.h -- key=value key='quoted value' ..., PgBouncer's connect strings. Blanks may
+ * surround the =; a value without quotes ends at a blank; '' inside quotes is a quote. So an empty
+ * value needs quotes: in "host= port=1" the host would be "port=1". Cuts the text in place. Must
+ * not know which keys there are. */
 #ifndef PROXY_CONFIG_CONFIG_CONNSTR_H
 #define PROXY_CONFIG_CONFIG_CONNSTR_H
 

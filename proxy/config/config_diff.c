@@ -5,7 +5,7 @@
 #include "proxy/config/config_option.h"
 
 typedef void change_function(void *arg, const char *key, const char *from, const char *to,
-	bool applies_live);
+    bool applies_live);
 
 struct diff {
 	change_function *change;
@@ -24,15 +24,18 @@ diff_options(const struct diff *diff, const struct config *old, const struct con
 		const struct config_option *o = &config_options[i];
 
 		if (!config_field_equal(&o->field, old, new_))
-			diff->change(diff->arg, o->field.key, config_field_text(&o->field, old, from),
-				config_field_text(&o->field, new_, to), o->reload);
+			diff->change(diff->arg, o->field.key,
+			    config_field_text(&o->field, old, from),
+			    config_field_text(&o->field, new_, to), o->reload);
 	}
 }
 
 static void
-diff_record(const struct diff *diff, const struct config_entry_kind *kind, const void *old, const void *new_)
+diff_record(const struct diff *diff, const struct config_entry_kind *kind, const void *old,
+    const void *new_)
 {
-	char from[CONFIG_FIELD_TEXT], to[CONFIG_FIELD_TEXT], name[CONFIG_FIELD_TEXT], key[KEY_BYTES];
+	char from[CONFIG_FIELD_TEXT], to[CONFIG_FIELD_TEXT], name[CONFIG_FIELD_TEXT],
+	    key[KEY_BYTES];
 	size_t i;
 
 	for (i = 0; i < kind->n_fields; i++) {
@@ -40,31 +43,35 @@ diff_record(const struct diff *diff, const struct config_entry_kind *kind, const
 
 		if (config_field_equal(f, old, new_))
 			continue;
-		snprintf(key, sizeof(key), "%s.%s.%s", kind->section, config_entry_name(kind, new_, name),
-			f->key);
+		snprintf(key, sizeof(key), "%s.%s.%s", kind->section,
+		    config_entry_name(kind, new_, name), f->key);
 		diff->change(diff->arg, key, f->secret ? "***" : config_field_text(f, old, from),
-			f->secret ? "***" : config_field_text(f, new_, to), true);
+		    f->secret ? "***" : config_field_text(f, new_, to), true);
 	}
 }
 
 static void
-diff_presence(const struct diff *diff, const struct config_entry_kind *kind, const void *record, bool came)
+diff_presence(const struct diff *diff, const struct config_entry_kind *kind, const void *record,
+    bool came)
 {
 	char name[CONFIG_FIELD_TEXT], key[KEY_BYTES];
 
 	snprintf(key, sizeof(key), "%s.%s", kind->section, config_entry_name(kind, record, name));
-	diff->change(diff->arg, key, came ? "absent" : "present", came ? "present" : "absent", true);
+	diff->change(diff->arg, key, came ? "absent" : "present", came ? "present" : "absent",
+	    true);
 }
 
 /* Both lists are sorted, so one walk over both finds what came, went and changed. */
 static void
-diff_entries(const struct diff *diff, const struct config_entry_kind *kind, const void *old, size_t n_old,
-	const void *new_, size_t n_new)
+diff_entries(const struct diff *diff, const struct config_entry_kind *kind, const void *old,
+    size_t n_old, const void *new_, size_t n_new)
 {
 	const unsigned char *left = old, *right = new_;
 
 	while (n_old > 0 || n_new > 0) {
-		int order = n_old == 0 ? 1 : n_new == 0 ? -1 : config_entry_compare(kind, left, right);
+		int order = n_old == 0	 ? 1
+			    : n_new == 0 ? -1
+					 : config_entry_compare(kind, left, right);
 
 		if (order == 0)
 			diff_record(diff, kind, left, right);
@@ -84,11 +91,13 @@ diff_entries(const struct diff *diff, const struct config_entry_kind *kind, cons
 void
 config_diff(const struct config *old, const struct config *new_, change_function *change, void *arg)
 {
-	const struct diff diff = {change, arg};
+	const struct diff diff = { change, arg };
 
 	diff_options(&diff, old, new_);
-	diff_entries(&diff, &config_entry_databases, old->databases, old->n_databases, new_->databases,
-		new_->n_databases);
-	diff_entries(&diff, &config_entry_users, old->users, old->n_users, new_->users, new_->n_users);
-	diff_entries(&diff, &config_entry_peers, old->peers, old->n_peers, new_->peers, new_->n_peers);
+	diff_entries(&diff, &config_entry_databases, old->databases, old->n_databases,
+	    new_->databases, new_->n_databases);
+	diff_entries(&diff, &config_entry_users, old->users, old->n_users, new_->users,
+	    new_->n_users);
+	diff_entries(&diff, &config_entry_peers, old->peers, old->n_peers, new_->peers,
+	    new_->n_peers);
 }

@@ -8,26 +8,26 @@
 #define EXPECTED 256
 
 static const char sample_head[] =
-	"; pgsluice.ini -- every option with its default, printed by pgsluice --print-sample.\n"
-	"; See pgsluice.ini(5). A comment is a line of its own that starts with ; or #.\n"
-	"; A pgbouncer.ini will do as well: [pgbouncer] is another name of [pgsluice].\n"
-	"; \"%include FILE\" reads another file in its place.\n"
-	"\n"
-	"[databases]\n"
-	"; name = host=... port=5432 dbname=... user=... password='...' pool_size=... pool_mode=...\n"
-	"; Without host a Unix socket in unix_socket_dir is used, without dbname the name itself, without\n"
-	"; user the client's. host may be a list: db1,db2. The name * stands for all that are not listed.\n"
-	";orders = host=db1,db2 port=5432 pool_size=20 connect_query='select 1'\n"
-	"* = host=127.0.0.1 port=5432\n"
-	"\n"
-	"[users]\n"
-	"; name = pool_mode=... pool_size=... max_user_connections=... query_timeout=...\n"
-	";reports = pool_mode=session query_timeout=600\n"
-	"\n"
-	"[pgsluice]\n"
-	"listen_addr = 127.0.0.1\n"
-	"auth_type = scram-sha-256\n"
-	"auth_file = /etc/pgsluice/userlist.txt\n";
+    "; pgsluice.ini -- every option with its default, printed by pgsluice --print-sample.\n"
+    "; See pgsluice.ini(5). A comment is a line of its own that starts with ; or #.\n"
+    "; A pgbouncer.ini will do as well: [pgbouncer] is another name of [pgsluice].\n"
+    "; \"%include FILE\" reads another file in its place.\n"
+    "\n"
+    "[databases]\n"
+    "; name = host=... port=5432 dbname=... user=... password='...' pool_size=... pool_mode=...\n"
+    "; Without host a Unix socket in unix_socket_dir is used, without dbname the name itself, without\n"
+    "; user the client's. host may be a list: db1,db2. The name * stands for all that are not listed.\n"
+    ";orders = host=db1,db2 port=5432 pool_size=20 connect_query='select 1'\n"
+    "* = host=127.0.0.1 port=5432\n"
+    "\n"
+    "[users]\n"
+    "; name = pool_mode=... pool_size=... max_user_connections=... query_timeout=...\n"
+    ";reports = pool_mode=session query_timeout=600\n"
+    "\n"
+    "[pgsluice]\n"
+    "listen_addr = 127.0.0.1\n"
+    "auth_type = scram-sha-256\n"
+    "auth_file = /etc/pgsluice/userlist.txt\n";
 
 /* Words of text on lines that start with prefix. */
 static void
@@ -78,10 +78,10 @@ sample_option(FILE *out, const struct config_option *o)
 	expects(o, expected);
 	if (o->service == CONFIG_SERVED)
 		snprintf(text, sizeof(text), "%s%s%s", o->help, expected,
-			o->reload ? "" : " Needs a restart.");
+		    o->reload ? "" : " Needs a restart.");
 	else
 		snprintf(text, sizeof(text), "%s %s: %s.", o->help,
-			o->service == CONFIG_WARN ? "Has no effect" : "Refused", o->why);
+		    o->service == CONFIG_WARN ? "Has no effect" : "Refused", o->why);
 	fputc('\n', out);
 	wrap(out, "; ", text);
 	fprintf(out, ";%s =%s%s\n", o->field.key, o->def[0] != '\0' ? " " : "", o->def);
@@ -132,12 +132,14 @@ man_option(FILE *out, const struct config_option *o)
 	roff(out, o->help);
 	if (o->service != CONFIG_SERVED) {
 		snprintf(text, sizeof(text), "%s: %s.",
-			o->service == CONFIG_WARN ? "Known, but has no effect" : "Known, but refused", o->why);
+		    o->service == CONFIG_WARN ? "Known, but has no effect" : "Known, but refused",
+		    o->why);
 		roff(out, text);
 		return;
 	}
 	expects(o, expected);
-	snprintf(text, sizeof(text), "Default: %s.%s", o->def[0] != '\0' ? o->def : "unset", expected);
+	snprintf(text, sizeof(text), "Default: %s.%s", o->def[0] != '\0' ? o->def : "unset",
+	    expected);
 	roff(out, text);
 	if (!o->reload)
 		roff(out, "Needs a restart.");
@@ -161,7 +163,8 @@ config_doc_man(FILE *out)
 
 void
 config_show(const struct config *cfg,
-	void (*row)(void *arg, const char *key, const char *value, const char *def, bool changeable), void *arg)
+    void (*row)(void *arg, const char *key, const char *value, const char *def, bool changeable),
+    void *arg)
 {
 	char buf[CONFIG_FIELD_TEXT];
 	size_t i;
@@ -170,6 +173,6 @@ config_show(const struct config *cfg,
 		const struct config_option *o = &config_options[i];
 
 		row(arg, o->field.key, config_field_text(&o->field, cfg, buf), o->def,
-			o->reload && o->service == CONFIG_SERVED);
+		    o->reload && o->service == CONFIG_SERVED);
 	}
 }

@@ -1,6 +1,6 @@
-/* config_doc.h -- what options.def says, for people: the sample file and the option section of the man page.
- * SHOW CONFIG, which comes from the same rows, is config_show() in config.h.
- * Output errors are the caller's to see with ferror(). Must not know any running configuration. */
+/* config_doc.h -- what options.def says, for people: the sample file and the option section of the
+ * man page. SHOW CONFIG, which comes from the same rows, is config_show() in config.h. Output
+ * errors are the caller's to see with ferror(). Must not know any running configuration. */
 #ifndef PROXY_CONFIG_CONFIG_DOC_H
 #define PROXY_CONFIG_CONFIG_DOC_H
 

@@ -12,8 +12,14 @@
 #define TIME	       315360000
 #define SERVER_PORT    5432
 
-#define FIELD(record, key, type, min, max)        {#key, OPT_##type, min, max, offsetof(struct record, key), false}
-#define SECRET_FIELD(record, key)                 {#key, OPT_STR, 0, 0, offsetof(struct record, key), true}
+#define FIELD(record, key, type, min, max)                                                         \
+	{                                                                                          \
+#key, OPT_##type, min, max, offsetof(struct record, key), false                    \
+	}
+#define SECRET_FIELD(record, key)                                                                  \
+	{                                                                                          \
+#key, OPT_STR, 0, 0, offsetof(struct record, key), true                            \
+	}
 
 /* connect_query counts as a secret: it is where settings like encryption keys are given. */
 static const struct config_field database_fields[] = {
@@ -61,11 +67,15 @@ static const struct config_field peer_fields[] = {
 static const struct {
 	const char *key, *why;
 } refused[] = {
-	{"auth_user", "looking users up in the database is not served yet; list them in auth_file"},
-	{"auth_query", "looking users up in the database is not served yet; list them in auth_file"},
-	{"auth_dbname", "looking users up in the database is not served yet; list them in auth_file"},
-	{"secret", "secret stores are not served yet; give user and password here or in auth_file"},
-	{"resource_arn", "the HTTP data API is not served yet; remove it"},
+	{ "auth_user",
+	    "looking users up in the database is not served yet; list them in auth_file" },
+	{ "auth_query",
+	    "looking users up in the database is not served yet; list them in auth_file" },
+	{ "auth_dbname",
+	    "looking users up in the database is not served yet; list them in auth_file" },
+	{ "secret",
+	    "secret stores are not served yet; give user and password here or in auth_file" },
+	{ "resource_arn", "the HTTP data API is not served yet; remove it" },
 };
 
 /* Numbers of a record start as "inherit", whatever they are. */
@@ -115,15 +125,17 @@ init_peer(void *record)
 }
 
 #define KIND(section, noun, record, name, fields, init)                                            \
-	{section, noun, fields, LENGTH(fields), sizeof(struct record), name,                       \
-		offsetof(struct record, line), offsetof(struct record, file), init}
+	{                                                                                          \
+		section, noun, fields, LENGTH(fields), sizeof(struct record), name,                \
+		    offsetof(struct record, line), offsetof(struct record, file), init             \
+	}
 
-const struct config_entry_kind config_entry_databases = KIND("databases", "database", config_database,
-	offsetof(struct config_database, name), database_fields, init_database);
-const struct config_entry_kind config_entry_users =
-	KIND("users", "user", config_user, offsetof(struct config_user, name), user_fields, init_user);
-const struct config_entry_kind config_entry_peers =
-	KIND("peers", "peer", config_peer, 0, peer_fields, init_peer);
+const struct config_entry_kind config_entry_databases = KIND("databases", "database",
+    config_database, offsetof(struct config_database, name), database_fields, init_database);
+const struct config_entry_kind config_entry_users = KIND("users", "user", config_user,
+    offsetof(struct config_user, name), user_fields, init_user);
+const struct config_entry_kind config_entry_peers = KIND("peers", "peer", config_peer, 0,
+    peer_fields, init_peer);
 
 static const char *
 key_at(const void *arg, size_t i)
@@ -172,14 +184,15 @@ unknown_key(const struct line *line, const char *key)
 	char quoted[CONFIG_QUOTED];
 
 	if (why != NULL) {
-		config_report_error(line->report, line->at, "%s %s: %s: %s", line->kind->noun, line->name, key,
-			why);
+		config_report_error(line->report, line->at, "%s %s: %s: %s", line->kind->noun,
+		    line->name, key, why);
 		return;
 	}
 	nearest = config_report_nearest(key, key_at, line->kind, line->kind->n_fields);
-	config_report_error(line->report, line->at, "%s %s: found unknown key %s%s%s%s", line->kind->noun,
-		line->name, config_report_quote(quoted, key), nearest != NULL ? ", expected perhaps \"" : "",
-		nearest != NULL ? nearest : "", nearest != NULL ? "\"" : "");
+	config_report_error(line->report, line->at, "%s %s: found unknown key %s%s%s%s",
+	    line->kind->noun, line->name, config_report_quote(quoted, key),
+	    nearest != NULL ? ", expected perhaps \"" : "", nearest != NULL ? nearest : "",
+	    nearest != NULL ? "\"" : "");
 }
 
 /* "host= port=1" names the host "port=1", which nobody means. */
@@ -197,7 +210,7 @@ swallowed_next(const struct line *line, const struct config_connstr *pairs)
 
 static void
 read_pair(const struct line *line, void *record, const struct config_connstr *pairs, uint64_t *seen,
-	struct config_arena *arena)
+    struct config_arena *arena)
 {
 	const struct config_field *field = find_field(line->kind, pairs->key);
 	char err[CONFIG_FIELD_ERR];
@@ -208,22 +221,24 @@ read_pair(const struct line *line, void *record, const struct config_connstr *pa
 		return;
 	}
 	if (swallowed_next(line, pairs)) {
-		config_report_error(line->report, line->at, "%s %s: %s: found nothing, expected a value or ''",
-			line->kind->noun, line->name, field->key);
+		config_report_error(line->report, line->at,
+		    "%s %s: %s: found nothing, expected a value or ''", line->kind->noun,
+		    line->name, field->key);
 		return;
 	}
 	bit = UINT64_C(1) << (field - line->kind->fields);
 	if (*seen & bit)
-		config_report_warning(line->report, line->at, "%s %s: %s is given twice, the last one counts",
-			line->kind->noun, line->name, field->key);
+		config_report_warning(line->report, line->at,
+		    "%s %s: %s is given twice, the last one counts", line->kind->noun, line->name,
+		    field->key);
 	*seen |= bit;
 	if (config_field_set(field, record, pairs->value, arena, err) == 0)
 		return;
 	if (err[0] == '\0')
 		config_report_no_memory(line->report);
 	else
-		config_report_error(line->report, line->at, "%s %s: %s: %s", line->kind->noun, line->name,
-			field->key, err);
+		config_report_error(line->report, line->at, "%s %s: %s: %s", line->kind->noun,
+		    line->name, field->key, err);
 }
 
 static void
@@ -239,19 +254,20 @@ read_pairs(const struct line *line, void *record, char *text, struct config_aren
 	if (pairs.fault == NULL)
 		return;
 	if (pairs.after[0] == '\0')
-		config_report_error(line->report, line->at, "%s %s: %s ...", line->kind->noun, line->name,
-			pairs.fault);
+		config_report_error(line->report, line->at, "%s %s: %s", line->kind->noun,
+		    line->name, pairs.fault);
 	else
-		config_report_error(line->report, line->at, "%s %s: at the value of %s: %s", line->kind->noun,
-			line->name, config_report_quote(quoted, pairs.after), pairs.fault);
+		config_report_error(line->report, line->at, "%s %s: at the value of %s: %s",
+		    line->kind->noun, line->name, config_report_quote(quoted, pairs.after),
+		    pairs.fault);
 }
 
 /* A peer's name is its number. */
 static void
 read_id(const struct line *line, struct config_peer *peer, const char *name)
 {
-	static const struct config_field id = {"id", OPT_INT, 1, 16383, offsetof(struct config_peer, id),
-		false};
+	static const struct config_field id = { "id", OPT_INT, 1, 16383,
+		offsetof(struct config_peer, id), false };
 	char err[CONFIG_FIELD_ERR];
 
 	if (config_field_set(&id, peer, name, NULL, err) == -1)
@@ -259,10 +275,11 @@ read_id(const struct line *line, struct config_peer *peer, const char *name)
 }
 
 void
-config_entry_read(const struct config_entry_kind *kind, void *record, const char *name, const char *text,
-	struct config_place at, struct config_arena *arena, struct config_report *report)
+config_entry_read(const struct config_entry_kind *kind, void *record, const char *name,
+    const char *text, struct config_place at, struct config_arena *arena,
+    struct config_report *report)
 {
-	struct line line = {.kind = kind, .at = at, .report = report};
+	struct line line = { .kind = kind, .at = at, .report = report };
 	char *bytes = record, *copy, *own_name;
 
 	kind->init(record);
@@ -273,8 +290,9 @@ config_entry_read(const struct config_entry_kind *kind, void *record, const char
 		read_id(&line, record, name);
 	} else {
 		if (strlen(name) > NAME_MAX_BYTES)
-			config_report_error(report, at, "%s %s: found a name of %zu bytes, expected at most %d",
-				kind->noun, line.name, strlen(name), NAME_MAX_BYTES);
+			config_report_error(report, at,
+			    "%s %s: found a name of %zu bytes, expected at most %d", kind->noun,
+			    line.name, strlen(name), NAME_MAX_BYTES);
 		if ((own_name = config_arena_text(arena, name)) == NULL)
 			goto fail;
 		*(const char **)(void *)(bytes + kind->name) = own_name;
@@ -294,12 +312,15 @@ copy_text(void *to, const void *from, size_t offset, struct config_arena *arena)
 {
 	const char *text = *(const char *const *)(const void *)((const char *)from + offset);
 
-	return (*(const char **)(void *)((char *)to + offset) = config_arena_text(arena, text)) == NULL ? -1
-													 : 0;
+	return (*(const char **)(void *)((char *)to + offset) = config_arena_text(arena, text)) ==
+		       NULL
+		   ? -1
+		   : 0;
 }
 
 int
-config_entry_copy(const struct config_entry_kind *kind, void *to, const void *from, struct config_arena *arena)
+config_entry_copy(const struct config_entry_kind *kind, void *to, const void *from,
+    struct config_arena *arena)
 {
 	size_t i;
 
@@ -313,7 +334,8 @@ config_entry_copy(const struct config_entry_kind *kind, void *to, const void *fr
 }
 
 const char *
-config_entry_name(const struct config_entry_kind *kind, const void *record, char buf[CONFIG_FIELD_TEXT])
+config_entry_name(const struct config_entry_kind *kind, const void *record,
+    char buf[CONFIG_FIELD_TEXT])
 {
 	if (kind != &config_entry_peers)
 		return *(const char *const *)(const void *)((const char *)record + kind->name);
@@ -327,7 +349,8 @@ config_entry_compare(const struct config_entry_kind *kind, const void *a, const 
 	char left[CONFIG_FIELD_TEXT], right[CONFIG_FIELD_TEXT];
 
 	if (kind == &config_entry_peers) {
-		int x = ((const struct config_peer *)a)->id, y = ((const struct config_peer *)b)->id;
+		int x = ((const struct config_peer *)a)->id,
+		    y = ((const struct config_peer *)b)->id;
 
 		return (x > y) - (x < y);
 	}

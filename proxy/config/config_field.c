@@ -12,12 +12,12 @@
 
 #define SECONDS_DIGITS 12 /* more never fit the bounds, and 1000 times this fits int64_t */
 
-static const char *const pool_modes[] = {"session", "transaction", "statement", NULL};
-static const char *const auth_types[] = {"any", "trust", "plain", "md5", "scram-sha-256", "cert", "hba",
-	"ldap", "pam", NULL};
-static const char *const tls_modes[] = {"disable", "allow", "prefer", "require", "verify-ca",
-	"verify-full", NULL};
-static const char *const balances[] = {"round-robin", "disable", NULL};
+static const char *const pool_modes[] = { "session", "transaction", "statement", NULL };
+static const char *const auth_types[] = { "any", "trust", "plain", "md5", "scram-sha-256", "cert",
+	"hba", "ldap", "pam", NULL };
+static const char *const tls_modes[] = { "disable", "allow", "prefer", "require", "verify-ca",
+	"verify-full", NULL };
+static const char *const balances[] = { "round-robin", "disable", NULL };
 
 const char *const *
 config_words(const char *key)
@@ -26,11 +26,11 @@ config_words(const char *key)
 		const char *key;
 		const char *const *words;
 	} lists[] = {
-		{"pool_mode", pool_modes},
-		{"auth_type", auth_types},
-		{"client_tls_sslmode", tls_modes},
-		{"server_tls_sslmode", tls_modes},
-		{"load_balance_hosts", balances},
+		{ "pool_mode", pool_modes },
+		{ "auth_type", auth_types },
+		{ "client_tls_sslmode", tls_modes },
+		{ "server_tls_sslmode", tls_modes },
+		{ "load_balance_hosts", balances },
 	};
 	size_t i;
 
@@ -50,7 +50,7 @@ has_empty_word(const struct config_field *field)
 static int
 parse_bool(const char *text, int64_t *n)
 {
-	static const char *const words[] = {"0", "1", "off", "on", "no", "yes", "false", "true"};
+	static const char *const words[] = { "0", "1", "off", "on", "no", "yes", "false", "true" };
 	size_t i;
 
 	for (i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
@@ -90,7 +90,7 @@ parse_size(const char *text, int64_t *n)
 	static const struct {
 		const char *suffix;
 		int shift;
-	} units[] = {{"", 0}, {"B", 0}, {"kB", 10}, {"MB", 20}, {"GB", 30}};
+	} units[] = { { "", 0 }, { "B", 0 }, { "kB", 10 }, { "MB", 20 }, { "GB", 30 } };
 	char *rest;
 	size_t i;
 
@@ -108,8 +108,8 @@ parse_size(const char *text, int64_t *n)
 	return -1;
 }
 
-/* Seconds with a fraction to milliseconds, without strtod() and its locales. A time above 0 never becomes 0,
- * which would turn a limit off. Only "-1" may be negative: inherit. */
+/* Seconds with a fraction to milliseconds, without strtod() and its locales. A time above 0 never
+ * becomes 0, which would turn a limit off. Only "-1" may be negative: inherit. */
 static int
 parse_seconds(const char *text, int64_t *ms)
 {
@@ -230,7 +230,8 @@ string_of(const struct config_field *field, const void *record)
 }
 
 static int
-set_string(const struct config_field *field, void *record, const char *text, struct config_arena *arena)
+set_string(const struct config_field *field, void *record, const char *text,
+    struct config_arena *arena)
 {
 	const char *copy = NULL;
 	bool unset = has_empty_word(field) ? strcmp(text, "<empty>") == 0 : text[0] == '\0';
@@ -243,7 +244,7 @@ set_string(const struct config_field *field, void *record, const char *text, str
 
 int
 config_field_set(const struct config_field *field, void *record, const char *text,
-	struct config_arena *arena, char err[CONFIG_FIELD_ERR])
+    struct config_arena *arena, char err[CONFIG_FIELD_ERR])
 {
 	char quoted[CONFIG_QUOTED], expected[CONFIG_FIELD_ERR - CONFIG_QUOTED - 32];
 	int64_t n;
@@ -257,7 +258,7 @@ config_field_set(const struct config_field *field, void *record, const char *tex
 	}
 	config_field_expected(field, expected, sizeof(expected));
 	snprintf(err, CONFIG_FIELD_ERR, "found %s, expected %s",
-		text[0] != '\0' ? config_report_quote(quoted, text) : "nothing", expected);
+	    text[0] != '\0' ? config_report_quote(quoted, text) : "nothing", expected);
 	return -1;
 }
 
@@ -286,9 +287,11 @@ config_field_text(const struct config_field *field, const void *record, char buf
 		snprintf(buf, CONFIG_FIELD_TEXT, "0%" PRIo64, (uint64_t)n);
 	} else if (field->type == OPT_MS && n >= 0 && n % 1000 != 0) {
 		snprintf(buf, CONFIG_FIELD_TEXT, "%" PRId64 ".%03d", n / 1000, (int)(n % 1000));
-		buf[strlen(buf) - (n % 100 == 0 ? 2 : n % 10 == 0)] = '\0'; /* no zeros at its end */
+		buf[strlen(buf) - (n % 100 == 0 ? 2 : n % 10 == 0)] =
+		    '\0'; /* no zeros at its end */
 	} else {
-		snprintf(buf, CONFIG_FIELD_TEXT, "%" PRId64, field->type == OPT_MS && n >= 0 ? n / 1000 : n);
+		snprintf(buf, CONFIG_FIELD_TEXT, "%" PRId64,
+		    field->type == OPT_MS && n >= 0 ? n / 1000 : n);
 	}
 	return buf;
 }
@@ -313,16 +316,18 @@ config_field_expected(const struct config_field *field, char *buf, size_t size)
 		snprintf(buf, size, "0 or 1 (off or on, no or yes, false or true)");
 		break;
 	case OPT_INT:
-		snprintf(buf, size, is_octal(field) ? "octal permissions from 0%" PRIo64 " to 0%" PRIo64 :
-			"a whole number from %" PRId64 " to %" PRId64, field->min, field->max);
+		snprintf(buf, size,
+		    is_octal(field) ? "octal permissions from 0%" PRIo64 " to 0%" PRIo64
+				    : "a whole number from %" PRId64 " to %" PRId64,
+		    field->min, field->max);
 		break;
 	case OPT_SIZE:
 		snprintf(buf, size, "bytes from %" PRId64 " to %" PRId64 ", kB, MB and GB allowed",
-			field->min, field->max);
+		    field->min, field->max);
 		break;
 	case OPT_MS:
-		snprintf(buf, size, "seconds from %" PRId64 " to %" PRId64 ", fractions allowed", field->min,
-			field->max);
+		snprintf(buf, size, "seconds from %" PRId64 " to %" PRId64 ", fractions allowed",
+		    field->min, field->max);
 		break;
 	case OPT_STR:
 		snprintf(buf, size, "text");
@@ -348,7 +353,8 @@ config_field_equal(const struct config_field *field, const void *a, const void *
 }
 
 int
-config_field_copy(const struct config_field *field, void *to, const void *from, struct config_arena *arena)
+config_field_copy(const struct config_field *field, void *to, const void *from,
+    struct config_arena *arena)
 {
 	const char *text;
 

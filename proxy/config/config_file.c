@@ -7,10 +7,11 @@
 
 #include "proxy/config/config_source.h"
 
-/* inih as Debian builds it has lines of 200 bytes that are cut silently, comments after " ;", ':' as a
- * separator and goes on with the previous entry at a line that starts with a blank. So what it gets to read is
- * not the file but lines made here: one entry per line of the file, cut into pieces that inih joins again
- * because all but the first start with a blank, and every byte that means something to it written as %XX. */
+/* inih as Debian builds it has lines of 200 bytes that are cut silently, comments after " ;", ':'
+ * as a separator and goes on with the previous entry at a line that starts with a blank. So what it
+ * gets to read is not the file but lines made here: one entry per line of the file, cut into pieces
+ * that inih joins again because all but the first start with a blank, and every byte that means
+ * something to it written as %XX. */
 
 #define KEY_BYTES     256 /* a whole encoded key must fit into one line of inih's */
 #define SECTION_BYTES 48  /* inih's own limit is 50 */
@@ -38,7 +39,7 @@ here(const struct reader *r)
 {
 	const struct config_source *file = &r->files[r->depth - 1];
 
-	return (struct config_place){file->name, file->line};
+	return (struct config_place){ file->name, file->line };
 }
 
 static bool
@@ -153,7 +154,7 @@ finish_entry(struct reader *r)
 		r->sink->entry(r->sink->arg, r->at, r->section, r->key, r->value);
 	} else {
 		config_report_error(r->report, r->at, "libinih kept %zu of %zu bytes of this value",
-			r->value_len, r->value_size);
+		    r->value_len, r->value_size);
 	}
 	drop_value(r);
 }
@@ -256,9 +257,9 @@ bad_line(struct reader *r, const char *line, size_t len)
 		word[n] = line[n];
 	word[n] = '\0';
 	config_report_error(r->report, here(r),
-		"found a line that starts with %s, expected key = value, [section], %%include FILE or a "
-		"comment (a key with other characters than letters, digits and _ . * - needs 'quotes')",
-		config_report_quote(quoted, word));
+	    "found a line that starts with %s, expected key = value, [section], %%include FILE or a "
+	    "comment (a key with other characters than letters, digits and _ . * - needs 'quotes')",
+	    config_report_quote(quoted, word));
 	r->left = 0;
 }
 
@@ -340,8 +341,9 @@ include(struct reader *r)
 		return;
 	}
 	if (r->depth == CONFIG_FILE_DEPTH + 1) {
-		config_report_error(r->report, at, "found %%include inside %d includes, expected at most %d",
-			CONFIG_FILE_DEPTH, CONFIG_FILE_DEPTH);
+		config_report_error(r->report, at,
+		    "found %%include inside %d includes, expected at most %d", CONFIG_FILE_DEPTH,
+		    CONFIG_FILE_DEPTH);
 		goto done;
 	}
 	file = &r->files[r->depth];
@@ -350,7 +352,7 @@ include(struct reader *r)
 	for (i = 0; i < r->depth; i++) {
 		if (r->files[i].dev == file->dev && r->files[i].ino == file->ino) {
 			config_report_error(r->report, at, "%%include %s: the file includes itself",
-				config_report_quote(quoted, name));
+			    config_report_quote(quoted, name));
 			config_source_close(file);
 			goto done;
 		}
@@ -360,7 +362,8 @@ done:
 	free(name);
 }
 
-/* inih's reader, as fgets(): the next line made for it. At the end its buffer is wiped, as it held secrets. */
+/* inih's reader, as fgets(): the next line made for it. At the end its buffer is wiped, as it held
+ * secrets. */
 static char *
 feed(char *out, int size, void *stream)
 {
@@ -390,9 +393,10 @@ feed(char *out, int size, void *stream)
 }
 
 int
-config_file_read(const char *path, const struct config_file_sink *sink, struct config_report *report)
+config_file_read(const char *path, const struct config_file_sink *sink,
+    struct config_report *report)
 {
-	struct config_place at = {path, 0};
+	struct config_place at = { path, 0 };
 	struct reader *r;
 	int rc = -1;
 

@@ -29,10 +29,10 @@ struct load {
 static const struct {
 	const char *section, *why;
 } later[] = {
-	{"secrets", "secret stores are not served yet; use auth_file and password="},
-	{"http", "the HTTP data API is not served yet; remove the section"},
-	{"api_keys", "the HTTP data API is not served yet; remove the section"},
-	{"metrics", "metrics are not exported yet; use SHOW STATS on the console"},
+	{ "secrets", "secret stores are not served yet; use auth_file and password=" },
+	{ "http", "the HTTP data API is not served yet; remove the section" },
+	{ "api_keys", "the HTTP data API is not served yet; remove the section" },
+	{ "metrics", "metrics are not exported yet; use SHOW STATS on the console" },
 };
 
 static bool
@@ -65,16 +65,17 @@ on_section(void *arg, struct config_place at, const char *section)
 	for (i = 0; i < sizeof(later) / sizeof(later[0]); i++) {
 		if (strcmp(section, later[i].section) == 0) {
 			config_report_error(&load->report, at, "[%s] is not served: %s", section,
-				later[i].why);
+			    later[i].why);
 			return;
 		}
 	}
 	config_report_error(&load->report, at,
-		"found unknown section %s, expected pgsluice (or pgbouncer), databases, users or peers",
-		config_report_quote(quoted, section));
+	    "found unknown section %s, expected pgsluice (or pgbouncer), databases, users or peers",
+	    config_report_quote(quoted, section));
 }
 
-/* The place with a file name that lives as long as the snapshot; most entries share the file of the last. */
+/* The place with a file name that lives as long as the snapshot; most entries share the file of the
+ * last. */
 static struct config_place
 lasting(struct load *load, struct config_place at)
 {
@@ -82,7 +83,7 @@ lasting(struct load *load, struct config_place at)
 		load->file = config_arena_text(config_memory(load->cfg), at.file);
 	if (load->file == NULL)
 		config_report_no_memory(&load->report);
-	return (struct config_place){load->file, at.line};
+	return (struct config_place){ load->file, at.line };
 }
 
 static void
@@ -96,8 +97,9 @@ on_option(struct load *load, struct config_place at, const char *key, const char
 	if (option == NULL) {
 		nearest = config_option_nearest(key);
 		config_report_error(&load->report, at, "found unknown key %s%s%s%s",
-			config_report_quote(quoted, key), nearest != NULL ? ", expected perhaps \"" : "",
-			nearest != NULL ? nearest : "", nearest != NULL ? "\"" : "");
+		    config_report_quote(quoted, key),
+		    nearest != NULL ? ", expected perhaps \"" : "", nearest != NULL ? nearest : "",
+		    nearest != NULL ? "\"" : "");
 		return;
 	}
 	i = (size_t)(option - config_options);
@@ -146,11 +148,12 @@ on_entry(void *arg, struct config_place at, const char *section, const char *key
 		if ((record = add_record(list)) == NULL)
 			config_report_no_memory(&load->report);
 		else
-			config_entry_read(list->kind, record, key, value, at, config_memory(load->cfg),
-				&load->report);
+			config_entry_read(list->kind, record, key, value, at,
+			    config_memory(load->cfg), &load->report);
 	} else if (section[0] == '\0') {
-		config_report_error(&load->report, at, "found %s before any section, expected [pgsluice]",
-			config_report_quote(quoted, key));
+		config_report_error(&load->report, at,
+		    "found %s before any section, expected [pgsluice]",
+		    config_report_quote(quoted, key));
 	} /* else the section itself was refused */
 }
 
@@ -168,22 +171,24 @@ compare_records(const void *a, const void *b, void *kind)
 static struct config_place
 place_of(const struct config_entry_kind *kind, const unsigned char *record)
 {
-	return (struct config_place){*(const char *const *)(const void *)(record + kind->file),
-		*(const int *)(const void *)(record + kind->line)};
+	return (struct config_place){ *(const char *const *)(const void *)(record + kind->file),
+		*(const int *)(const void *)(record + kind->line) };
 }
 
 static void
 warn_replaced(struct load *load, const struct config_entry_kind *kind, const unsigned char *old,
-	const unsigned char *record)
+    const unsigned char *record)
 {
 	struct config_place at = place_of(kind, record), was = place_of(kind, old);
 	char quoted[CONFIG_QUOTED], number[CONFIG_FIELD_TEXT];
 
 	config_report_warning(&load->report, at, "%s %s replaces that of %s line %d", kind->noun,
-		config_report_quote(quoted, config_entry_name(kind, record, number)), was.file, was.line);
+	    config_report_quote(quoted, config_entry_name(kind, record, number)), was.file,
+	    was.line);
 }
 
-/* The records sorted by name, in the arena. Of several with one name the last counts, as in PgBouncer. */
+/* The records sorted by name, in the arena. Of several with one name the last counts, as in
+ * PgBouncer. */
 static const void *
 settle(struct load *load, const struct list *list, size_t *n)
 {
@@ -221,7 +226,8 @@ name_databases(struct list *databases)
 	size_t i;
 
 	for (i = 0; i < databases->n; i++) {
-		struct config_database *db = (struct config_database *)(void *)databases->records + i;
+		struct config_database *db = (struct config_database *)(void *)databases->records +
+					     i;
 
 		if (db->dbname == NULL && strcmp(db->name, "*") != 0)
 			db->dbname = db->name;
@@ -232,7 +238,8 @@ name_databases(struct list *databases)
 static void
 complete(struct load *load, const char *path)
 {
-	struct config_origin origin = {load->where, load->bad, load->report.errors > load->bad_values};
+	struct config_origin origin = { load->where, load->bad,
+		load->report.errors > load->bad_values };
 	struct config *cfg = load->cfg;
 
 	if (load->report.no_memory)
@@ -251,12 +258,12 @@ struct config *
 config_load(const char *path, config_say *say, void *arg)
 {
 	struct load load = {
-		.report = {.say = say, .arg = arg},
-		.databases = {.kind = &config_entry_databases},
-		.users = {.kind = &config_entry_users},
-		.peers = {.kind = &config_entry_peers},
+		.report = { .say = say, .arg = arg },
+		.databases = { .kind = &config_entry_databases },
+		.users = { .kind = &config_entry_users },
+		.peers = { .kind = &config_entry_peers },
 	};
-	const struct config_file_sink sink = {&load, on_section, on_entry};
+	const struct config_file_sink sink = { &load, on_section, on_entry };
 
 	if ((load.cfg = config_blank()) == NULL) {
 		config_report_no_memory(&load.report);

@@ -7,7 +7,8 @@
 
 struct config_arena;
 
-/* A snapshot with every option at its default, no entries and one reference; NULL: out of memory. */
+/* A snapshot with every option at its default, no entries and one reference; NULL: out of
+ * memory. */
 struct config *config_blank(void);
 
 struct config_arena *config_memory(const struct config *cfg);

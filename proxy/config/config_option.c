@@ -14,9 +14,9 @@
 #define WARN(why)   CONFIG_WARN, why
 #define REFUSE(why) CONFIG_REFUSE, why
 
-#define OPTION(key, type, def, min, max, reload, service, group, help)                                   \
-	{{#key, OPT_##type, min, max, offsetof(struct config, key), false}, def, reload, service, group, \
-		help},
+#define OPTION(key, type, def, min, max, reload, service, group, help)                             \
+	{ { #key, OPT_##type, min, max, offsetof(struct config, key), false }, def, reload,        \
+		service, group, help },
 
 const struct config_option config_options[CONFIG_OPTIONS] = {
 #include "proxy/config/options.def"

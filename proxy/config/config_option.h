@@ -9,7 +9,7 @@ enum config_service { CONFIG_SERVED, CONFIG_WARN, CONFIG_REFUSE };
 
 struct config_option {
 	struct config_field field; /* in struct config */
-	const char *def;           /* as written in the file; "" = unset */
+	const char *def;	   /* as written in the file; "" = unset */
 	bool reload;
 	enum config_service service;
 	const char *why; /* it has no effect, or what to use instead; NULL when served */
@@ -27,8 +27,8 @@ enum config_option_index {
 
 extern const struct config_option config_options[CONFIG_OPTIONS];
 
-const struct config_option *config_option_find(const char *key);    /* NULL: unknown */
-const char *config_option_nearest(const char *key);                 /* NULL: none is near */
+const struct config_option *config_option_find(const char *key); /* NULL: unknown */
+const char *config_option_nearest(const char *key);		 /* NULL: none is near */
 bool config_option_is_default(const struct config_option *option, const struct config *cfg);
 
 #endif

@@ -11,7 +11,7 @@
 
 static void
 report_text(struct config_report *report, bool is_error, struct config_place at, const char *fmt,
-	va_list ap)
+    va_list ap)
 {
 	char text[TEXT_BYTES];
 
@@ -47,7 +47,7 @@ void
 config_report_no_memory(struct config_report *report)
 {
 	if (!report->no_memory)
-		config_report_error(report, (struct config_place){0}, "out of memory");
+		config_report_error(report, (struct config_place){ 0 }, "out of memory");
 	report->no_memory = true;
 }
 
@@ -102,8 +102,8 @@ distance(const char *a, const char *b)
 }
 
 const char *
-config_report_nearest(const char *text, const char *(*word)(const void *arg, size_t i), const void *arg,
-	size_t n)
+config_report_nearest(const char *text, const char *(*word)(const void *arg, size_t i),
+    const void *arg, size_t n)
 {
 	size_t len = strlen(text), i;
 	unsigned best = (unsigned)len / 3 + 2; /* a third of it may be wrong, and one more */

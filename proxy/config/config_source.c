@@ -65,8 +65,8 @@ wrong_kind(const struct stat *st, bool included)
 }
 
 int
-config_source_open(struct config_source *source, const char *name, bool included, struct config_place at,
-	struct config_report *report)
+config_source_open(struct config_source *source, const char *name, bool included,
+    struct config_place at, struct config_report *report)
 {
 	char quoted[CONFIG_QUOTED];
 	const char *why;
@@ -74,7 +74,8 @@ config_source_open(struct config_source *source, const char *name, bool included
 	int fd;
 
 	memset(source, 0, sizeof(*source));
-	if ((fd = open(name, O_RDONLY | O_CLOEXEC | O_NOCTTY | (included ? O_NONBLOCK : 0))) == -1) {
+	if ((fd = open(name, O_RDONLY | O_CLOEXEC | O_NOCTTY | (included ? O_NONBLOCK : 0))) ==
+	    -1) {
 		why = strerror(errno);
 		goto fail;
 	}
@@ -99,7 +100,8 @@ fail_source:
 fail_fd:
 	close(fd);
 fail:
-	config_report_error(report, at, "cannot read %s: %s", config_report_quote(quoted, name), why);
+	config_report_error(report, at, "cannot read %s: %s", config_report_quote(quoted, name),
+	    why);
 	return -1;
 }
 

@@ -17,10 +17,10 @@ struct config_source {
 	ino_t ino;
 };
 
-/* Read the whole file of that name; a fault is reported with its place `at`, and -1 returned. An included
- * file must be a regular one, so that no pipe or terminal can block a reload. */
+/* Read the whole file of that name; a fault is reported with its place `at`, and -1 returned. An
+ * included file must be a regular one, so that no pipe or terminal can block a reload. */
 int config_source_open(struct config_source *source, const char *name, bool included,
-	struct config_place at, struct config_report *report);
+    struct config_place at, struct config_report *report);
 void config_source_close(struct config_source *source);
 
 /* The next line without its end, not terminated; false at the end of the file. */

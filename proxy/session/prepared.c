@@ -418,3 +418,54 @@ prepared_close(struct session *s, struct relay_out *o, const uint8_t *msg, size_
 	hmap_del(&s->statements->map, &own->node);
 	return server_expect(s->server, REQUEST_CLOSE, REQUEST_FAKE, note);
 }
+
+static bool
+parse_without_server(struct session *s, struct pgcur *c, const char *name, struct buf *answers)
+{
+	struct client_statement *own;
+
+	if (name[0] == '\0' || find(s, name) != NULL || mine(s) == NULL)
+		return false;
+	own = add(s, name, c->p, pgcur_left(c));
+	if (own == NULL)
+		return false;
+	if (atomic_load_explicit(&own->st->proven, memory_order_relaxed) != s->pool) {
+		hmap_del(&s->statements->map, &own->node);
+		statement_free(own);
+		return false;
+	}
+	own->asked = false;
+	s->pool->db->stats[s->worker->index].client_parses++;
+	pgwrite_empty(answers, '1');
+	return true;
+}
+
+bool
+prepared_without_server(struct session *s, const uint8_t *msg, size_t total, struct buf *answers)
+{
+	struct pgcur c = pgcur_over(msg + PGMSG_HEADER, total - PGMSG_HEADER);
+	struct client_statement *own;
+	const char *name;
+	uint8_t kind;
+
+	if (!prepared_is_on(s))
+		return false;
+	if (msg[0] == 'P') {
+		name = pgcur_str(&c);
+		return pgcur_ok(&c) && parse_without_server(s, &c, name, answers);
+	}
+	kind = pgcur_u8(&c);
+	name = pgcur_str(&c);
+	if (!pgcur_done(&c) || (kind != 'S' && kind != 'P'))
+		return false;
+	/* there is no portal without a transaction, and a Close of what is not there is no error */
+	own = kind == 'S' ? find(s, name) : NULL;
+	if (own != NULL) {
+		hmap_del(&s->statements->map, &own->node);
+		statement_free(own);
+	}
+	if (kind == 'S' && name[0] == '\0')
+		prepared_forget_unnamed(s);
+	pgwrite_empty(answers, '3');
+	return true;
+}

@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct buf;
 struct client_statements;
 struct relay_out;
 struct session;
@@ -28,6 +29,9 @@ bool prepared_close(struct session *, struct relay_out *, const uint8_t *msg, si
  * `have` bytes are there. */
 bool prepared_bind(struct session *, struct relay_out *, const uint8_t *msg, size_t have, size_t total);
 bool prepared_describe(struct session *, struct relay_out *, const uint8_t *msg, size_t total);
+/* While no server is attached and nothing is owed: a Parse that a server of this pool has accepted from
+ * anybody, and a Close, need none. True when the message was dealt with and its answer put into `answers`. */
+bool prepared_without_server(struct session *, const uint8_t *msg, size_t total, struct buf *answers);
 /* Behind a Sync of the client. */
 bool prepared_after_sync(struct session *, struct relay_out *);
 

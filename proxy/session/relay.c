@@ -147,6 +147,9 @@ answer_without_server(struct session *s, const struct message *m)
 	case 'S':
 		pgwrite_ready(fakes, 'I');
 		return true;
+	case 'P':
+	case 'C':
+		return prepared_without_server(s, m->p, m->total, fakes);
 	case 'H':
 	case 'd': /* PostgreSQL ignores the rest of a failed COPY */
 	case 'c':

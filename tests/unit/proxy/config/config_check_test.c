@@ -2,7 +2,8 @@
 
 #define LOOK_UP "looking users up in the database is not served yet; list them in auth_file\n"
 
-/* Load FIXTURE_HEAD with lines after it in [pgsluice] (from line 6 on); everything said must be `text`. */
+/* Load FIXTURE_HEAD with lines after it in [pgsluice] (from line 6 on); everything said must be
+ * `text`. */
 static void
 said(const char *lines, const char *text)
 {
@@ -14,22 +15,28 @@ said(const char *lines, const char *text)
 	assert_string_equal(said.text, text);
 }
 
-/* Goal: options that are not served speak up only when they are changed, and only some are fatal. */
+/* Goal: options that are not served speak up only when they are changed, and only some are
+ * fatal. */
 static void
 test_service(void **state)
 {
 	(void)state;
-	said("disable_pqexec=0\nauth_hba_file=\npkt_buf=4096\nsuspend_timeout=10.0\npeer_id=0\nauth_user=\n", "");
-	said("pkt_buf=8192\n", "6: warning: pkt_buf has no effect: buffers belong to workers and need no "
-			       "tuning\n");
+	said(
+	    "disable_pqexec=0\nauth_hba_file=\npkt_buf=4096\nsuspend_timeout=10.0\npeer_id=0\nauth_user=\n",
+	    "");
+	said("pkt_buf=8192\n",
+	    "6: warning: pkt_buf has no effect: buffers belong to workers and need no "
+	    "tuning\n");
 	said("auth_user=x\nauth_dbname=y\nauth_query=z\n",
-		"6: error: auth_user is not served: " LOOK_UP "8: error: auth_query is not served: " LOOK_UP
-		"7: error: auth_dbname is not served: " LOOK_UP);
+	    "6: error: auth_user is not served: " LOOK_UP
+	    "8: error: auth_query is not served: " LOOK_UP
+	    "7: error: auth_dbname is not served: " LOOK_UP);
 	said("disable_pqexec=1\n",
-		"6: error: disable_pqexec is not served: the simple query protocol cannot be turned off; "
-		"limit what users may do by grants\n");
-	said("conffile=/x\n", "6: warning: conffile has no effect: RELOAD reads the file named on the command "
-			      "line\n");
+	    "6: error: disable_pqexec is not served: the simple query protocol cannot be turned off; "
+	    "limit what users may do by grants\n");
+	said("conffile=/x\n",
+	    "6: warning: conffile has no effect: RELOAD reads the file named on the command "
+	    "line\n");
 }
 
 /* Goal: there is something to listen on, and the socket's path fits. */
@@ -40,8 +47,8 @@ test_listening(void **state)
 
 	(void)state;
 	said("unix_socket_dir=\n",
-		"6: error: listen_addr and unix_socket_dir: found nothing in both, expected an address or a "
-		"directory to listen on\n");
+	    "6: error: listen_addr and unix_socket_dir: found nothing in both, expected an address or a "
+	    "directory to listen on\n");
 	said("unix_socket_dir=\nlisten_addr=::1\n", "");
 	memset(path, 'p', sizeof(path));
 	path[93] = '\0';
@@ -58,27 +65,28 @@ test_tls(void **state)
 {
 	(void)state;
 	said("client_tls_sslmode=allow\n",
-		"6: error: client_tls_sslmode=allow: found no client_tls_cert_file, expected the certificate "
-		"to show\n"
-		"6: error: client_tls_sslmode=allow: found no client_tls_key_file, expected the certificate's "
-		"key\n");
+	    "6: error: client_tls_sslmode=allow: found no client_tls_cert_file, expected the certificate "
+	    "to show\n"
+	    "6: error: client_tls_sslmode=allow: found no client_tls_key_file, expected the certificate's "
+	    "key\n");
 	said("client_tls_sslmode=verify-ca\nclient_tls_cert_file=c\nclient_tls_key_file=k\n",
-		"6: error: client_tls_sslmode=verify-ca: found no client_tls_ca_file, expected the authorities "
-		"that sign client certificates\n");
+	    "6: error: client_tls_sslmode=verify-ca: found no client_tls_ca_file, expected the authorities "
+	    "that sign client certificates\n");
 	said("client_tls_sslmode=require\nclient_tls_cert_file=c\nclient_tls_key_file=k\n", "");
 	said("server_tls_sslmode=verify-full\n",
-		"6: error: server_tls_sslmode=verify-full: found no server_tls_ca_file, expected the "
-		"authorities that sign server certificates (the system's are in "
-		"/etc/ssl/certs/ca-certificates.crt)\n");
-	said("server_tls_key_file=k\n", "6: error: found one of server_tls_cert_file and server_tls_key_file, "
-					"expected both or none\n");
+	    "6: error: server_tls_sslmode=verify-full: found no server_tls_ca_file, expected the "
+	    "authorities that sign server certificates (the system's are in "
+	    "/etc/ssl/certs/ca-certificates.crt)\n");
+	said("server_tls_key_file=k\n",
+	    "6: error: found one of server_tls_cert_file and server_tls_key_file, "
+	    "expected both or none\n");
 	said("client_tls_protocols = tlsv1.2, tlsv1.3,\nserver_tls_protocols=secure\n", "");
 	said("client_tls_protocols=tlsv1.2,tlsv1.1\n",
-		"6: error: client_tls_protocols: found \"tlsv1.1\", expected secure, tlsv1.2 or tlsv1.3 (older "
-		"TLS is not served)\n");
+	    "6: error: client_tls_protocols: found \"tlsv1.1\", expected secure, tlsv1.2 or tlsv1.3 (older "
+	    "TLS is not served)\n");
 	said("server_tls_protocols=all\n",
-		"6: error: server_tls_protocols: found \"all\", expected secure, tlsv1.2 or tlsv1.3 (older TLS "
-		"is not served)\n");
+	    "6: error: server_tls_protocols: found \"all\", expected secure, tlsv1.2 or tlsv1.3 (older TLS "
+	    "is not served)\n");
 }
 
 /* Goal: each way to log in has what it needs. */
@@ -86,18 +94,22 @@ static void
 test_auth(void **state)
 {
 	(void)state;
-	said("auth_type=hba\n", "6: error: auth_type=hba is not served: use scram-sha-256, md5, plain or cert "
-				"with auth_file\n");
+	said("auth_type=hba\n",
+	    "6: error: auth_type=hba is not served: use scram-sha-256, md5, plain or cert "
+	    "with auth_file\n");
 	said("auth_type=cert\n",
-		"6: error: auth_type=cert: found client_tls_sslmode=disable, expected verify-full\n");
-	said("auth_type=cert\nclient_tls_sslmode=verify-full\nclient_tls_cert_file=c\nclient_tls_key_file=k\n"
-	     "client_tls_ca_file=a\n", "");
-	said("auth_file=\n", "0: error: auth_type=md5: found no auth_file, expected the list of users and "
-			     "secrets\n");
+	    "6: error: auth_type=cert: found client_tls_sslmode=disable, expected verify-full\n");
+	said(
+	    "auth_type=cert\nclient_tls_sslmode=verify-full\nclient_tls_cert_file=c\nclient_tls_key_file=k\n"
+	    "client_tls_ca_file=a\n",
+	    "");
+	said("auth_file=\n",
+	    "0: error: auth_type=md5: found no auth_file, expected the list of users and "
+	    "secrets\n");
 	said("auth_file=\nauth_type=trust\n",
-		"7: warning: auth_type=trust without auth_file: no user is known\n");
+	    "7: warning: auth_type=trust without auth_file: no user is known\n");
 	said("auth_file=\nauth_type=any\n[databases]\na=user=u\n",
-		"4: error: database \"*\": found no user, expected one because auth_type is any\n");
+	    "4: error: database \"*\": found no user, expected one because auth_type is any\n");
 }
 
 /* Goal: databases: the console's names, holes in host lists, values that contradict each other. */
@@ -106,24 +118,28 @@ test_databases(void **state)
 {
 	(void)state;
 	said("[databases]\npgbouncer=\npgsluice=\n",
-		"7: error: database \"pgbouncer\": found the name of the console, expected another one\n"
-		"8: error: database \"pgsluice\": found the name of the console, expected another one\n");
+	    "7: error: database \"pgbouncer\": found the name of the console, expected another one\n"
+	    "8: error: database \"pgsluice\": found the name of the console, expected another one\n");
 	said("[databases]\na=host=b,,c\nd=host=b,\ne=host=','\nf=host='a, '\n",
-		"7: error: database \"a\": host: found an empty name in the list, expected names between its "
-		"commas\n"
-		"8: error: database \"d\": host: found an empty name in the list, expected names between its "
-		"commas\n"
-		"9: error: database \"e\": host: found an empty name in the list, expected names between its "
-		"commas\n"
-		"10: error: database \"f\": host: found an empty name in the list, expected names between its "
-		"commas\n");
-	said("[databases]\na=password=x\n", "7: warning: database \"a\": password has no effect without "
-					    "user\n");
-	said("[databases]\na=min_pool_size=21\nb=min_pool_size=21 pool_size=30\nc=min_pool_size=5 pool_size=0\n",
-		"7: warning: database \"a\": min_pool_size 21 is more than the pool's 20 connections\n");
-	said("min_pool_size=30\n", "6: warning: min_pool_size 30 is more than default_pool_size 20\n");
-	said("syslog_facility=mail\n", "6: error: syslog_facility: found \"mail\", expected auth, authpriv, "
-				       "daemon, user or local0 to local7\n");
+	    "7: error: database \"a\": host: found an empty name in the list, expected names between its "
+	    "commas\n"
+	    "8: error: database \"d\": host: found an empty name in the list, expected names between its "
+	    "commas\n"
+	    "9: error: database \"e\": host: found an empty name in the list, expected names between its "
+	    "commas\n"
+	    "10: error: database \"f\": host: found an empty name in the list, expected names between its "
+	    "commas\n");
+	said("[databases]\na=password=x\n",
+	    "7: warning: database \"a\": password has no effect without "
+	    "user\n");
+	said(
+	    "[databases]\na=min_pool_size=21\nb=min_pool_size=21 pool_size=30\nc=min_pool_size=5 pool_size=0\n",
+	    "7: warning: database \"a\": min_pool_size 21 is more than the pool's 20 connections\n");
+	said("min_pool_size=30\n",
+	    "6: warning: min_pool_size 30 is more than default_pool_size 20\n");
+	said("syslog_facility=mail\n",
+	    "6: error: syslog_facility: found \"mail\", expected auth, authpriv, "
+	    "daemon, user or local0 to local7\n");
 }
 
 /* Goal: one slip is one message: what follows from it is not told as well. */
@@ -132,18 +148,19 @@ test_one_message(void **state)
 {
 	(void)state;
 	fixture_bad("[pgsluice]\nauth_fle=u\n[databases]\n*=\n",
-		"2: error: found unknown key \"auth_fle\", expected perhaps \"auth_file\"\n");
+	    "2: error: found unknown key \"auth_fle\", expected perhaps \"auth_file\"\n");
 	fixture_bad("[pgsluce]\nauth_file=u\n[databases]\n*=\n",
-		"1: error: found unknown section \"pgsluce\", expected pgsluice (or pgbouncer), databases, "
-		"users or peers\n");
-	said("auth_type=certs\n", "6: error: auth_type: found \"certs\", expected one of any, trust, plain, md5, "
-				  "scram-sha-256, cert, hba, ldap, pam\n");
+	    "1: error: found unknown section \"pgsluce\", expected pgsluice (or pgbouncer), databases, "
+	    "users or peers\n");
+	said("auth_type=certs\n",
+	    "6: error: auth_type: found \"certs\", expected one of any, trust, plain, md5, "
+	    "scram-sha-256, cert, hba, ldap, pam\n");
 	said("auth_type=cert\nclient_tls_sslmode=verify\n",
-		"7: error: client_tls_sslmode: found \"verify\", expected one of disable, allow, prefer, "
-		"require, verify-ca, verify-full\n");
+	    "7: error: client_tls_sslmode: found \"verify\", expected one of disable, allow, prefer, "
+	    "require, verify-ca, verify-full\n");
 	fixture_bad("[pgsluice]\nworkers=x\nauth_type=md5\n[databases]\n*=\n",
-		"2: error: workers: found \"x\", expected a whole number from 0 to 256\n"
-		"3: error: auth_type=md5: found no auth_file, expected the list of users and secrets\n");
+	    "2: error: workers: found \"x\", expected a whole number from 0 to 256\n"
+	    "3: error: auth_type=md5: found no auth_file, expected the list of users and secrets\n");
 }
 
 int

@@ -9,7 +9,7 @@ on_change(void *arg, const char *key, const char *from, const char *to, bool app
 
 	(void)arg;
 	snprintf(changes + n, sizeof(changes) - n, "%s: %s -> %s%s\n", key, from, to,
-		applies_live ? "" : " (restart)");
+	    applies_live ? "" : " (restart)");
 }
 
 static void
@@ -37,7 +37,7 @@ test_same(void **state)
 	(void)state;
 	expect("", "", "");
 	expect("pool_mode=session\nquery_timeout=60\n[databases]\na=port=5432\n",
-		"query_timeout=60.000\n[databases]\n\na= dbname=a  host=''\n", "");
+	    "query_timeout=60.000\n[databases]\n\na= dbname=a  host=''\n", "");
 }
 
 /* Goal: changed options are told as they are written, with those that wait for a restart marked. */
@@ -45,9 +45,10 @@ static void
 test_options(void **state)
 {
 	(void)state;
-	expect("listen_port=1\n", "pool_mode=statement\nlisten_port=2\nquery_timeout=0.5\nadmin_users=a\n",
-		"listen_port: 1 -> 2 (restart)\npool_mode: session -> statement\nadmin_users:  -> a\n"
-		"query_timeout: 0 -> 0.5\n");
+	expect("listen_port=1\n",
+	    "pool_mode=statement\nlisten_port=2\nquery_timeout=0.5\nadmin_users=a\n",
+	    "listen_port: 1 -> 2 (restart)\npool_mode: session -> statement\nadmin_users:  -> a\n"
+	    "query_timeout: 0 -> 0.5\n");
 }
 
 /* Goal: entries that came, went or changed are told, and secrets never. */
@@ -55,18 +56,19 @@ static void
 test_entries(void **state)
 {
 	(void)state;
-	expect("[databases]\na=host=h user=u password=hush1\nb=\nd=\n[users]\nu=pool_size=1\n[peers]\n1=host=a\n",
-		"[databases]\na=host=i user=u password=hush2 connect_query=hush\nc=\nd=\n[users]\nu=pool_size=2\nv=\n"
-		"[peers]\n2=host=a\n",
-		"databases.a.host: h -> i\n"
-		"databases.a.password: *** -> ***\n"
-		"databases.a.connect_query: *** -> ***\n"
-		"databases.b: present -> absent\n"
-		"databases.c: absent -> present\n"
-		"users.u.pool_size: 1 -> 2\n"
-		"users.v: absent -> present\n"
-		"peers.1: present -> absent\n"
-		"peers.2: absent -> present\n");
+	expect(
+	    "[databases]\na=host=h user=u password=hush1\nb=\nd=\n[users]\nu=pool_size=1\n[peers]\n1=host=a\n",
+	    "[databases]\na=host=i user=u password=hush2 connect_query=hush\nc=\nd=\n[users]\nu=pool_size=2\nv=\n"
+	    "[peers]\n2=host=a\n",
+	    "databases.a.host: h -> i\n"
+	    "databases.a.password: *** -> ***\n"
+	    "databases.a.connect_query: *** -> ***\n"
+	    "databases.b: present -> absent\n"
+	    "databases.c: absent -> present\n"
+	    "users.u.pool_size: 1 -> 2\n"
+	    "users.v: absent -> present\n"
+	    "peers.1: present -> absent\n"
+	    "peers.2: absent -> present\n");
 }
 
 int

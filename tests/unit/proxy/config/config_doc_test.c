@@ -55,7 +55,8 @@ test_sample_uncommented(void **state)
 	memcpy(strstr(options, "\n auth_type ="), "\n;", 2);
 	cfg = fixture_good(text);
 	for (i = 0; i < CONFIG_OPTIONS; i++)
-		if (i != CONFIG_OPTION_auth_file && i != CONFIG_OPTION_auth_type && i != CONFIG_OPTION_conffile)
+		if (i != CONFIG_OPTION_auth_file && i != CONFIG_OPTION_auth_type &&
+		    i != CONFIG_OPTION_conffile)
 			assert_true(config_option_is_default(&config_options[i], cfg));
 	config_unref(cfg);
 	free(text);
@@ -73,13 +74,48 @@ test_man(void **state)
 		snprintf(wanted, sizeof(wanted), "\n.TP\n.B %s\n", config_options[i].field.key);
 		assert_non_null(strstr(text, wanted));
 	}
-	for (line = text; line != NULL && *line != '\0'; line = strchr(line, '\n'), line += line != NULL) {
+	for (line = text; line != NULL && *line != '\0';
+	     line = strchr(line, '\n'), line += line != NULL) {
 		assert_int_not_equal(*line, '\'');
 		if (*line == '.')
 			assert_true(memcmp(line, ".TP", 3) == 0 || memcmp(line, ".B ", 3) == 0 ||
-				memcmp(line, ".SS", 3) == 0 || memcmp(line, ".\\\"", 3) == 0);
+				    memcmp(line, ".SS", 3) == 0 || memcmp(line, ".\\\"", 3) == 0);
 	}
 	free(text);
+}
+
+static char *
+slurp(const char *path)
+{
+	char *text = calloc(1, 1 << 18);
+	FILE *f = fopen(path, "r");
+
+	if (f == NULL) {
+		free(text);
+		return NULL;
+	}
+	assert_non_null(text);
+	assert_true(fread(text, 1, (1 << 18) - 1, f) > 0);
+	fclose(f);
+	return text;
+}
+
+/* Goal: the files in the repository are the ones that the table makes (run from its root). */
+static void
+test_files_are_current(void **state)
+{
+	char *sample = print(config_doc_sample), *man = print(config_doc_man);
+	char *file = slurp("etc/pgsluice.ini"), *page = slurp("packaging/pgsluice.ini.5");
+
+	(void)state;
+	if (file != NULL)
+		assert_string_equal(file, sample);
+	if (page != NULL)
+		assert_non_null(strstr(page, man));
+	free(sample);
+	free(man);
+	free(file);
+	free(page);
 }
 
 static unsigned rows, changeable_rows;
@@ -107,7 +143,8 @@ on_row(void *arg, const char *key, const char *value, const char *def, bool chan
 static void
 test_show(void **state)
 {
-	struct config *cfg = fixture_good(FIXTURE_HEAD "unix_socket_mode=0700\nquery_timeout=2.50\n");
+	struct config *cfg = fixture_good(
+	    FIXTURE_HEAD "unix_socket_mode=0700\nquery_timeout=2.50\n");
 
 	(void)state;
 	config_show(cfg, on_row, NULL);
@@ -123,6 +160,7 @@ main(void)
 		cmocka_unit_test(test_sample),
 		cmocka_unit_test(test_sample_uncommented),
 		cmocka_unit_test(test_man),
+		cmocka_unit_test(test_files_are_current),
 		cmocka_unit_test(test_show),
 	};
 

@@ -5,13 +5,14 @@ static void
 test_database(void **state)
 {
 	struct config *cfg = fixture_good(FIXTURE_HEAD
-		"[databases]\n"
-		"a = host=h,/dir,@x port=1 dbname=d user=u password='p''w d' pool_size=2 min_pool_size=1 "
-		"reserve_pool=4 pool_mode=statement max_db_connections=5 max_db_client_connections=6 "
-		"server_lifetime=1.5 query_wait_timeout=7 connect_query='set a=''b''' load_balance_hosts=disable "
-		"client_encoding=utf8 datestyle=iso timezone=utc application_name='my app'\n"
-		"b =\n");
-	const struct config_database *a = config_find_database(cfg, "a"), *b = config_find_database(cfg, "b");
+	    "[databases]\n"
+	    "a = host=h,/dir,@x port=1 dbname=d user=u password='p''w d' pool_size=2 min_pool_size=1 "
+	    "reserve_pool=4 pool_mode=statement max_db_connections=5 max_db_client_connections=6 "
+	    "server_lifetime=1.5 query_wait_timeout=7 connect_query='set a=''b''' load_balance_hosts=disable "
+	    "client_encoding=utf8 datestyle=iso timezone=utc application_name='my app'\n"
+	    "b =\n");
+	const struct config_database *a = config_find_database(cfg, "a"),
+				     *b = config_find_database(cfg, "b");
 
 	(void)state;
 	assert_string_equal(a->name, "a");
@@ -55,16 +56,17 @@ test_user_and_peer(void **state)
 {
 	static struct said said;
 	struct config *cfg = fixture_load(FIXTURE_HEAD
-		"[users]\n"
-		"'o''hara' = pool_mode=transaction pool_size=1 reserve_pool_size=2 max_user_connections=3 "
-		"max_user_client_connections=4 query_timeout=5 query_wait_timeout=6 "
-		"idle_transaction_timeout=0.5 transaction_timeout=8 client_idle_timeout=9\n"
-		"w=\n[peers]\n2=host=b port=7 pool_size=3\n1=host=a\n", &said);
+	    "[users]\n"
+	    "'o''hara' = pool_mode=transaction pool_size=1 reserve_pool_size=2 max_user_connections=3 "
+	    "max_user_client_connections=4 query_timeout=5 query_wait_timeout=6 "
+	    "idle_transaction_timeout=0.5 transaction_timeout=8 client_idle_timeout=9\n"
+	    "w=\n[peers]\n2=host=b port=7 pool_size=3\n1=host=a\n",
+	    &said);
 	const struct config_user *u = config_find_user(cfg, "o'hara");
 
 	(void)state;
 	assert_string_equal(said.text,
-		"10: warning: [peers] has no effect: cancel requests are not passed between processes yet\n");
+	    "11: warning: [peers] has no effect: cancel requests are not passed between processes yet\n");
 	assert_int_equal(u->pool_mode, POOL_TRANSACTION);
 	assert_int_equal(u->pool_size, 1);
 	assert_int_equal(u->reserve_pool_size, 2);
@@ -93,24 +95,25 @@ test_faults(void **state)
 {
 	(void)state;
 	fixture_bad(FIXTURE_HEAD "[databases]\na = prot=1 pool_size=x pool_mode=fast port=0\n",
-		"7: error: database \"a\": found unknown key \"prot\", expected perhaps \"port\"\n"
-		"7: error: database \"a\": pool_size: found \"x\", expected a whole number from -1 to 10000000\n"
-		"7: error: database \"a\": pool_mode: found \"fast\", expected one of session, transaction, "
-		"statement\n"
-		"7: error: database \"a\": port: found \"0\", expected a whole number from 1 to 65535\n");
+	    "7: error: database \"a\": found unknown key \"prot\", expected perhaps \"port\"\n"
+	    "7: error: database \"a\": pool_size: found \"x\", expected a whole number from -1 to 10000000\n"
+	    "7: error: database \"a\": pool_mode: found \"fast\", expected one of session, transaction, "
+	    "statement\n"
+	    "7: error: database \"a\": port: found \"0\", expected a whole number from 1 to 65535\n");
 	fixture_bad(FIXTURE_HEAD "[databases]\na = password=hush port\n",
-		"7: error: database \"a\": at the value of \"password\": expected key=value\n");
-	fixture_bad(FIXTURE_HEAD "[databases]\na = hush\n", "7: error: database \"a\": expected key=value\n");
+	    "7: error: database \"a\": at the value of \"password\": expected key=value\n");
+	fixture_bad(FIXTURE_HEAD "[databases]\na = hush\n",
+	    "7: error: database \"a\": expected key=value\n");
 	fixture_bad(FIXTURE_HEAD "[databases]\na = password='hush port=1\n",
-		"7: error: database \"a\": at the value of \"password\": the quote at its start is never "
-		"closed\n");
+	    "7: error: database \"a\": at the value of \"password\": the quote at its start is never "
+	    "closed\n");
 	fixture_bad(FIXTURE_HEAD "[databases]\na = host= port=1\n",
-		"7: error: database \"a\": host: found nothing, expected a value or ''\n");
+	    "7: error: database \"a\": host: found nothing, expected a value or ''\n");
 	fixture_bad(FIXTURE_HEAD "[users]\na = pool_sise=1\n",
-		"7: error: user \"a\": found unknown key \"pool_sise\", expected perhaps \"pool_size\"\n");
+	    "7: error: user \"a\": found unknown key \"pool_sise\", expected perhaps \"pool_size\"\n");
 	fixture_bad(FIXTURE_HEAD "[peers]\nx = host=a\n",
-		"7: error: name of a peer: found \"x\", expected a whole number from 1 to 16383\n"
-		"7: warning: [peers] has no effect: cancel requests are not passed between processes yet\n");
+	    "7: error: name of a peer: found \"x\", expected a whole number from 1 to 16383\n"
+	    "7: warning: [peers] has no effect: cancel requests are not passed between processes yet\n");
 }
 
 /* Goal: keys that would change who may log in are refused with what to do instead. */
@@ -119,21 +122,23 @@ test_refused(void **state)
 {
 	(void)state;
 	fixture_bad(FIXTURE_HEAD "[databases]\na = auth_user=x\n",
-		"7: error: database \"a\": auth_user: looking users up in the database is not served yet; "
-		"list them in auth_file\n");
+	    "7: error: database \"a\": auth_user: looking users up in the database is not served yet; "
+	    "list them in auth_file\n");
 	fixture_bad(FIXTURE_HEAD "[databases]\na = secret=x\n",
-		"7: error: database \"a\": secret: secret stores are not served yet; give user and password "
-		"here or in auth_file\n");
+	    "7: error: database \"a\": secret: secret stores are not served yet; give user and password "
+	    "here or in auth_file\n");
 }
 
-/* Goal: an entry given again replaces the first, a key given again in one line the earlier; both are told. */
+/* Goal: an entry given again replaces the first, a key given again in one line the earlier; both
+ * are told. */
 static void
 test_twice(void **state)
 {
 	static struct said said;
 	struct config *cfg = fixture_load(FIXTURE_HEAD
-		"[databases]\na = port=1 host=x\n[users]\nu=pool_size=1\n[databases]\na = port=2 port=3\n"
-		"[users]\nu=pool_size=2\nu=pool_size=3\n", &said);
+	    "[databases]\na = port=1 host=x\n[users]\nu=pool_size=1\n[databases]\na = port=2 port=3\n"
+	    "[users]\nu=pool_size=2\nu=pool_size=3\n",
+	    &said);
 	const char *at;
 
 	(void)state;
@@ -144,7 +149,8 @@ test_twice(void **state)
 	assert_int_equal(cfg->users[0].pool_size, 3);
 	assert_int_equal(said.warnings, 4);
 	assert_non_null(strstr(said.text, "11: warning: database \"a\": port is given twice"));
-	assert_non_null(at = strstr(said.text, "11: warning: database \"a\" replaces that of /tmp/"));
+	assert_non_null(
+	    at = strstr(said.text, "11: warning: database \"a\" replaces that of /tmp/"));
 	assert_non_null(strstr(at, " line 7\n"));
 	assert_non_null(strstr(said.text, "13: warning: user \"u\" replaces"));
 	assert_non_null(strstr(said.text, "14: warning: user \"u\" replaces"));
@@ -168,8 +174,9 @@ test_long_name(void **state)
 	name[127] = 'n';
 	name[128] = '\0';
 	snprintf(text, sizeof(text), FIXTURE_HEAD "[users]\n%s = \n", name);
-	fixture_bad(text, "7: error: user \"nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn"
-			  "...\": found a name of 128 bytes, expected at most 127\n");
+	fixture_bad(text,
+	    "7: error: user \"nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn"
+	    "...\": found a name of 128 bytes, expected at most 127\n");
 }
 
 int

@@ -12,15 +12,15 @@ struct record {
 
 #define AT(member) offsetof(struct record, member)
 
-static const struct config_field field_b = {"b", OPT_BOOL, 0, 1, AT(b), false};
-static const struct config_field field_i = {"i", OPT_INT, -1, 1000, AT(i), false};
-static const struct config_field field_mode = {"mode", OPT_INT, 0, 0777, AT(mode), false};
-static const struct config_field field_e = {"pool_mode", OPT_ENUM, 0, 2, AT(e), false};
-static const struct config_field field_size = {"size", OPT_SIZE, 512, 1 << 30, AT(size), false};
-static const struct config_field field_ms = {"ms", OPT_MS, -1, 100, AT(ms), false};
-static const struct config_field field_s = {"s", OPT_STR, 0, 0, AT(s), false};
-static const struct config_field field_q = {"server_check_query", OPT_STR, 0, 0, AT(server_check_query),
-	false};
+static const struct config_field field_b = { "b", OPT_BOOL, 0, 1, AT(b), false };
+static const struct config_field field_i = { "i", OPT_INT, -1, 1000, AT(i), false };
+static const struct config_field field_mode = { "mode", OPT_INT, 0, 0777, AT(mode), false };
+static const struct config_field field_e = { "pool_mode", OPT_ENUM, 0, 2, AT(e), false };
+static const struct config_field field_size = { "size", OPT_SIZE, 512, 1 << 30, AT(size), false };
+static const struct config_field field_ms = { "ms", OPT_MS, -1, 100, AT(ms), false };
+static const struct config_field field_s = { "s", OPT_STR, 0, 0, AT(s), false };
+static const struct config_field field_q = { "server_check_query", OPT_STR, 0, 0,
+	AT(server_check_query), false };
 
 /* The text is taken and shown again as `shown`, or refused when that is NULL. */
 static void
@@ -133,7 +133,8 @@ test_enum(void **state)
 	assert_string_equal(expected, "one of session, transaction, statement");
 }
 
-/* Goal: an empty text is unset, but server_check_query tells nothing (off) from <empty> (the empty query). */
+/* Goal: an empty text is unset, but server_check_query tells nothing (off) from <empty> (the empty
+ * query). */
 static void
 test_text(void **state)
 {

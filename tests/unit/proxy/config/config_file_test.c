@@ -32,8 +32,8 @@ on_entry(void *arg, struct config_place at, const char *section, const char *key
 static void
 read_bytes(const char *text, size_t len)
 {
-	const struct config_file_sink sink = {NULL, on_section, on_entry};
-	struct config_report report = {.say = fixture_say, .arg = &said};
+	const struct config_file_sink sink = { NULL, on_section, on_entry };
+	struct config_report report = { .say = fixture_say, .arg = &said };
 	char path[64];
 
 	memset(&said, 0, sizeof(said));
@@ -68,11 +68,13 @@ test_plain(void **state)
 	expect("\n\n \t\n", "");
 	expect("[a]\nx=1\n\n  y  =  2  \nz=", "[a]\n2 a.x=1\n4 a.y=2\n5 a.z=\n");
 	expect("; c\n# c\n  ; c\n[a]\n;x=1\nx=2", "[a]\n6 a.x=2\n");
-	expect("x=1\n[ a ]\nx=2\n[b]\nx=3\n[a]\nx=4\n", "1 .x=1\n[a]\n3 a.x=2\n[b]\n5 b.x=3\n[a]\n7 a.x=4\n");
+	expect("x=1\n[ a ]\nx=2\n[b]\nx=3\n[a]\nx=4\n",
+	    "1 .x=1\n[a]\n3 a.x=2\n[b]\n5 b.x=3\n[a]\n7 a.x=4\n");
 	expect("[a] x=1\n[b] ; comment\n[c][d]\n", "[a]\n1 a.x=1\n[b]\n[c]\n[d]\n");
 }
 
-/* Goal: nothing that inih gives a meaning has one here: inline comments, ":", continuation lines, "[". */
+/* Goal: nothing that inih gives a meaning has one here: inline comments, ":", continuation lines,
+ * "[". */
 static void
 test_shield(void **state)
 {
@@ -93,27 +95,29 @@ test_keys(void **state)
 	(void)state;
 	expect("[a]\n*=1\na.b-c_D9*=2\n", "[a]\n2 a.*=1\n3 a.a.b-c_D9*=2\n");
 	expect("[a]\n'my db'=1\n'it''s;=[x]: #' = 2\n", "[a]\n2 a.my db=1\n3 a.it's;=[x]: #=2\n");
-	expect("[a]\n'%include x'=1\n'd\xc3\xa9j\xc3\xa0'=2", "[a]\n2 a.%include x=1\n3 a.d\xc3\xa9j\xc3\xa0=2\n");
+	expect("[a]\n'%include x'=1\n'd\xc3\xa9j\xc3\xa0'=2",
+	    "[a]\n2 a.%include x=1\n3 a.d\xc3\xa9j\xc3\xa0=2\n");
 }
 
-/* Goal: a wrong line is a fault with its number, what follows is read, and no secret of it is shown. */
+/* Goal: a wrong line is a fault with its number, what follows is read, and no secret of it is
+ * shown. */
 static void
 test_faults(void **state)
 {
 	static const char tail[] =
-		", expected key = value, [section], %include FILE or a comment (a key with other characters "
-		"than letters, digits and _ . * - needs 'quotes')\n";
+	    ", expected key = value, [section], %include FILE or a comment (a key with other characters "
+	    "than letters, digits and _ . * - needs 'quotes')\n";
 	static const char *const wrong[][2] = {
-		{"word", "word"},
-		{"x : 1", "x"},
-		{"my db = host=a password=hush", "my"},
-		{"=1", ""},
-		{"''=1", "''"},
-		{"'open=1", "'open"},
-		{"@home=1", "@home"},
-		{"%included x", "%included"},
-		{"%include", "%include"},
-		{"\xc3\xa9=1", "\\xc3\\xa9"},
+		{ "word", "word" },
+		{ "x : 1", "x" },
+		{ "my db = host=a password=hush", "my" },
+		{ "=1", "" },
+		{ "''=1", "''" },
+		{ "'open=1", "'open" },
+		{ "@home=1", "@home" },
+		{ "%included x", "%included" },
+		{ "%include", "%include" },
+		{ "\xc3\xa9=1", "\\xc3\\xa9" },
 	};
 	char text[128], fault[512];
 	size_t i;
@@ -122,13 +126,14 @@ test_faults(void **state)
 	for (i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
 		snprintf(text, sizeof(text), "[a]\n%s\ny=2\n", wrong[i][0]);
 		snprintf(fault, sizeof(fault), "2: error: found a line that starts with \"%s\"%s",
-			wrong[i][1], tail);
+		    wrong[i][1], tail);
 		expect_fault(text, "[a]\n3 a.y=2\n", fault);
 	}
 	expect_fault("[a\nx=1\n", "2 .x=1\n", "1: error: expected ] after the name of a section\n");
 }
 
-/* Goal: files of Windows and of editors that write a byte order mark are read, NUL bytes are refused. */
+/* Goal: files of Windows and of editors that write a byte order mark are read, NUL bytes are
+ * refused. */
 static void
 test_bytes(void **state)
 {
@@ -144,7 +149,7 @@ static void
 test_lengths(void **state)
 {
 	static const char mix[] = "ab ;:=#[]%'\\\xc3\xa9";
-	size_t len, i, sizes[] = {65536, 65537, 1000003};
+	size_t len, i, sizes[] = { 65536, 65537, 1000003 };
 	char *text, *value;
 
 	(void)state;
@@ -215,7 +220,8 @@ write_file(const char *path, const char *text)
 	fclose(f);
 }
 
-/* Goal: %include works from the working directory, keeps the section, nests ten deep and no deeper. */
+/* Goal: %include works from the working directory, keeps the section, nests ten deep and no
+ * deeper. */
 static void
 test_include(void **state)
 {
@@ -230,22 +236,26 @@ test_include(void **state)
 	expect("[a]\n%include one.ini\nz=3\n", "[a]\n1 a.x=1\n[b]\n3 b.y=2\n3 b.z=3\n");
 	expect("[a]\n  %include \t one.ini  \r\n", "[a]\n1 a.x=1\n[b]\n3 b.y=2\n");
 	expect_fault("[a]\n%include none.ini\nz=3\n", "[a]\n3 a.z=3\n",
-		"2: error: cannot read \"none.ini\": No such file or directory\n");
+	    "2: error: cannot read \"none.ini\": No such file or directory\n");
 	expect_fault("%include .\n", "", "1: error: cannot read \".\": it is a directory\n");
-	expect_fault("%include /dev/null\n", "", "1: error: cannot read \"/dev/null\": it is not a regular file\n");
+	expect_fault("%include /dev/null\n", "",
+	    "1: error: cannot read \"/dev/null\": it is not a regular file\n");
 	assert_int_equal(mkfifo("pipe", 0600), 0);
-	expect_fault("%include pipe\n", "", "1: error: cannot read \"pipe\": it is not a regular file\n");
+	expect_fault("%include pipe\n", "",
+	    "1: error: cannot read \"pipe\": it is not a regular file\n");
 	write_file("self.ini", "[a]\n%include ./self.ini\nx=1\n");
 	expect_fault("%include self.ini\n", "[a]\n3 a.x=1\n",
-		"2: error: %include \"./self.ini\": the file includes itself\n");
+	    "2: error: %include \"./self.ini\": the file includes itself\n");
 	for (i = 1; i <= 11; i++) {
 		snprintf(name, sizeof(name), "%d.ini", i);
 		snprintf(text, sizeof(text), "%%include %d.ini\nk%d=\n", i + 1, i);
 		write_file(name, i == 11 ? "k11=\n" : text);
 	}
-	expect("%include 2.ini\n", "1 .k11=\n2 .k10=\n2 .k9=\n2 .k8=\n2 .k7=\n2 .k6=\n2 .k5=\n2 .k4=\n2 .k3=\n2 .k2=\n");
+	expect("%include 2.ini\n",
+	    "1 .k11=\n2 .k10=\n2 .k9=\n2 .k8=\n2 .k7=\n2 .k6=\n2 .k5=\n2 .k4=\n2 .k3=\n2 .k2=\n");
 	read_bytes("%include 1.ini\n", 15);
-	assert_string_equal(said.text, "1: error: found %include inside 10 includes, expected at most 10\n");
+	assert_string_equal(said.text,
+	    "1: error: found %include inside 10 includes, expected at most 10\n");
 	for (i = 1; i <= 11; i++) {
 		snprintf(name, sizeof(name), "%d.ini", i);
 		unlink(name);
@@ -261,16 +271,16 @@ test_include(void **state)
 static void
 test_unreadable(void **state)
 {
-	const struct config_file_sink sink = {NULL, on_section, on_entry};
-	struct config_report report = {.say = fixture_say, .arg = &said};
+	const struct config_file_sink sink = { NULL, on_section, on_entry };
+	struct config_report report = { .say = fixture_say, .arg = &said };
 
 	(void)state;
 	memset(&said, 0, sizeof(said));
 	assert_int_equal(config_file_read("/nonexistent/x", &sink, &report), -1);
 	assert_int_equal(config_file_read("/dev/zero", &sink, &report), -1);
 	assert_string_equal(said.text,
-		"0: error: cannot read \"/nonexistent/x\": No such file or directory\n"
-		"0: error: cannot read \"/dev/zero\": it is not a regular file\n");
+	    "0: error: cannot read \"/nonexistent/x\": No such file or directory\n"
+	    "0: error: cannot read \"/dev/zero\": it is not a regular file\n");
 }
 
 /* Goal: a file is bounded at 16 MB. */

@@ -1,4 +1,5 @@
-/* config_fixture.h -- for the tests of proxy/config: configuration files from text, and what was said. */
+/* config_fixture.h -- for the tests of proxy/config: configuration files from text, and what was
+ * said. */
 #ifndef TESTS_UNIT_PROXY_CONFIG_CONFIG_FIXTURE_H
 #define TESTS_UNIT_PROXY_CONFIG_CONFIG_FIXTURE_H
 
@@ -34,8 +35,8 @@ fixture_say(void *arg, bool is_error, const char *file, int line, const char *te
 		said->errors++;
 	else
 		said->warnings++;
-	snprintf(said->text + n, sizeof(said->text) - n, "%d: %s: %s\n", line, is_error ? "error" : "warning",
-		text);
+	snprintf(said->text + n, sizeof(said->text) - n, "%d: %s: %s\n", line,
+	    is_error ? "error" : "warning", text);
 }
 
 /* A file of len bytes in /tmp; the path is written to path. */

@@ -12,7 +12,8 @@ test_quote(void **state)
 	(void)state;
 	assert_string_equal(config_report_quote(buf, ""), "\"\"");
 	assert_string_equal(config_report_quote(buf, "a b"), "\"a b\"");
-	assert_string_equal(config_report_quote(buf, "a\"\\\n\x7f\xff"), "\"a\\x22\\x5c\\x0a\\x7f\\xff\"");
+	assert_string_equal(config_report_quote(buf, "a\"\\\n\x7f\xff"),
+	    "\"a\\x22\\x5c\\x0a\\x7f\\xff\"");
 	memset(text, '\n', sizeof(text) - 1);
 	text[sizeof(text) - 1] = '\0';
 	config_report_quote(buf, text);
@@ -30,13 +31,14 @@ word(const void *arg, size_t i)
 static void
 test_nearest(void **state)
 {
-	const char *words[] = {"pool_mode", "pool_size", "host", NULL, "default_pool_size"};
+	const char *words[] = { "pool_mode", "pool_size", "host", NULL, "default_pool_size" };
 	char text[300];
 
 	(void)state;
 	assert_string_equal(config_report_nearest("pool_mod", word, words, 5), "pool_mode");
 	assert_string_equal(config_report_nearest("POOL_SIZE", word, words, 5), "pool_size");
-	assert_string_equal(config_report_nearest("defualt_pool_size", word, words, 5), "default_pool_size");
+	assert_string_equal(config_report_nearest("defualt_pool_size", word, words, 5),
+	    "default_pool_size");
 	assert_string_equal(config_report_nearest("hots", word, words, 5), "host");
 	assert_null(config_report_nearest("zzzzzzzz", word, words, 5));
 	assert_null(config_report_nearest("", word, words, 5));
@@ -50,7 +52,7 @@ static void
 test_no_memory(void **state)
 {
 	static struct said said;
-	struct config_report report = {.say = fixture_say, .arg = &said};
+	struct config_report report = { .say = fixture_say, .arg = &said };
 
 	(void)state;
 	config_report_no_memory(&report);

@@ -26,18 +26,19 @@ test_defaults(void **state)
 	config_unref(cfg);
 }
 
-/* Goal: a pgbouncer.ini as people have it loads as it is; the last of a key counts, in both sections. */
+/* Goal: a pgbouncer.ini as people have it loads as it is; the last of a key counts, in both
+ * sections. */
 static void
 test_pgbouncer_ini(void **state)
 {
 	struct config *cfg = fixture_good(
-		"\xef\xbb\xbf;; my pooler\r\n[databases]\r\nforcedb = host=localhost port=300 user=baz "
-		"password=foo client_encoding=UNICODE datestyle=ISO connect_query='SELECT 1'\r\n"
-		"* = host=testserver\r\n[pgbouncer]\r\nlogfile = /var/log/pgbouncer/pgbouncer.log\r\n"
-		"pidfile = /var/run/pgbouncer.pid\r\nlisten_addr = localhost\r\nlisten_port = 6432\r\n"
-		"unix_socket_dir = /var/run/postgresql\r\nauth_type = md5\r\nauth_file = userlist.txt\r\n"
-		"server_check_query = \r\nserver_reset_query =\r\nmax_client_conn=1\r\n[pgsluice]\r\n"
-		"max_client_conn=2\r\n[pgbouncer]\r\nmax_client_conn = 3\r\nserver_idle_timeout = 0.25\r\n");
+	    "\xef\xbb\xbf;; my pooler\r\n[databases]\r\nforcedb = host=localhost port=300 user=baz "
+	    "password=foo client_encoding=UNICODE datestyle=ISO connect_query='SELECT 1'\r\n"
+	    "* = host=testserver\r\n[pgbouncer]\r\nlogfile = /var/log/pgbouncer/pgbouncer.log\r\n"
+	    "pidfile = /var/run/pgbouncer.pid\r\nlisten_addr = localhost\r\nlisten_port = 6432\r\n"
+	    "unix_socket_dir = /var/run/postgresql\r\nauth_type = md5\r\nauth_file = userlist.txt\r\n"
+	    "server_check_query = \r\nserver_reset_query =\r\nmax_client_conn=1\r\n[pgsluice]\r\n"
+	    "max_client_conn=2\r\n[pgbouncer]\r\nmax_client_conn = 3\r\nserver_idle_timeout = 0.25\r\n");
 
 	(void)state;
 	assert_int_equal(cfg->max_client_conn, 3);
@@ -76,18 +77,19 @@ static void
 test_all_faults(void **state)
 {
 	(void)state;
-	fixture_bad("x=1\n[pgsluice]\nworkers=many\nauth_file=u\nfoo bar\nunix_socket_mode=0999\n[nowhere]\n"
-		    "y=2\n[http]\nlisten_port=1\n[databases]\n*=port=x\n",
-		"1: error: found \"x\" before any section, expected [pgsluice]\n"
-		"3: error: workers: found \"many\", expected a whole number from 0 to 256\n"
-		"5: error: found a line that starts with \"foo\", expected key = value, [section], %include "
-		"FILE or a comment (a key with other characters than letters, digits and _ . * - needs "
-		"'quotes')\n"
-		"6: error: unix_socket_mode: found \"0999\", expected octal permissions from 00 to 0777\n"
-		"7: error: found unknown section \"nowhere\", expected pgsluice (or pgbouncer), databases, "
-		"users or peers\n"
-		"9: error: [http] is not served: the HTTP data API is not served yet; remove the section\n"
-		"12: error: database \"*\": port: found \"x\", expected a whole number from 1 to 65535\n");
+	fixture_bad(
+	    "x=1\n[pgsluice]\nworkers=many\nauth_file=u\nfoo bar\nunix_socket_mode=0999\n[nowhere]\n"
+	    "y=2\n[http]\nlisten_port=1\n[databases]\n*=port=x\n",
+	    "1: error: found \"x\" before any section, expected [pgsluice]\n"
+	    "3: error: workers: found \"many\", expected a whole number from 0 to 256\n"
+	    "5: error: found a line that starts with \"foo\", expected key = value, [section], %include "
+	    "FILE or a comment (a key with other characters than letters, digits and _ . * - needs "
+	    "'quotes')\n"
+	    "6: error: unix_socket_mode: found \"0999\", expected octal permissions from 00 to 0777\n"
+	    "7: error: found unknown section \"nowhere\", expected pgsluice (or pgbouncer), databases, "
+	    "users or peers\n"
+	    "9: error: [http] is not served: the HTTP data API is not served yet; remove the section\n"
+	    "12: error: database \"*\": port: found \"x\", expected a whole number from 1 to 65535\n");
 }
 
 /* Goal: a file that is not there is one fault, also without anybody to tell. */
@@ -113,8 +115,9 @@ test_long_value(void **state)
 	(void)state;
 	memset(value, ';', len);
 	value[len] = '\0';
-	snprintf(text, 2 * len + 256, FIXTURE_HEAD "server_reset_query = x%s\n[databases]\na=password='%s' user=u\n",
-		value, value);
+	snprintf(text, 2 * len + 256,
+	    FIXTURE_HEAD "server_reset_query = x%s\n[databases]\na=password='%s' user=u\n", value,
+	    value);
 	cfg = fixture_good(text);
 	assert_int_equal(strlen(cfg->server_reset_query), len + 1);
 	assert_string_equal(config_find_database(cfg, "a")->password, value);
@@ -135,7 +138,8 @@ test_many(void **state)
 	(void)state;
 	n = (size_t)snprintf(text, size, FIXTURE_HEAD "[databases]\n");
 	for (i = 0; i < 3000; i++)
-		n += (size_t)snprintf(text + n, size - n, "db%zu = host=h port=%zu\n", i * 7919 % 3000, i + 1);
+		n += (size_t)snprintf(text + n, size - n, "db%zu = host=h port=%zu\n",
+		    i * 7919 % 3000, i + 1);
 	cfg = fixture_good(text);
 	assert_int_equal(cfg->n_databases, 3001);
 	for (i = 0; i < 3000; i++) {
@@ -150,7 +154,8 @@ test_many(void **state)
 static void
 test_set(void **state)
 {
-	struct config *cfg = fixture_good(FIXTURE_HEAD "[databases]\na=host=h password=p user=u\n[users]\nu=\n");
+	struct config *cfg = fixture_good(
+	    FIXTURE_HEAD "[databases]\na=host=h password=p user=u\n[users]\nu=\n");
 	struct config *one, *two;
 	char err[256];
 
@@ -188,16 +193,21 @@ test_set_refused(void **state)
 	char err[8];
 
 	(void)state;
-	refuse_set(cfg, "pool_sice", "1", "found unknown key \"pool_sice\", expected perhaps \"pool_mode\"");
+	refuse_set(cfg, "pool_sice", "1",
+	    "found unknown key \"pool_sice\", expected perhaps \"pool_mode\"");
 	refuse_set(cfg, "zzzzzzzzzz", "1", "found unknown key \"zzzzzzzzzz\"");
 	refuse_set(cfg, "listen_port", "1", "listen_port cannot be changed without a restart");
-	refuse_set(cfg, "conffile", "x", "conffile has no effect: RELOAD reads the file named on the command line");
-	refuse_set(cfg, "auth_user", "x", "auth_user is not served: looking users up in the database is not "
-					  "served yet; list them in auth_file");
-	refuse_set(cfg, "query_timeout", "soon", "query_timeout: found \"soon\", expected seconds from 0 to "
-						 "315360000, fractions allowed");
-	refuse_set(cfg, "auth_type", "cert", "auth_type=cert: found client_tls_sslmode=disable, expected "
-					     "verify-full");
+	refuse_set(cfg, "conffile", "x",
+	    "conffile has no effect: RELOAD reads the file named on the command line");
+	refuse_set(cfg, "auth_user", "x",
+	    "auth_user is not served: looking users up in the database is not "
+	    "served yet; list them in auth_file");
+	refuse_set(cfg, "query_timeout", "soon",
+	    "query_timeout: found \"soon\", expected seconds from 0 to "
+	    "315360000, fractions allowed");
+	refuse_set(cfg, "auth_type", "cert",
+	    "auth_type=cert: found client_tls_sslmode=disable, expected "
+	    "verify-full");
 	assert_null(config_set(cfg, "listen_port", "1", err, sizeof(err)));
 	assert_string_equal(err, "listen_");
 	config_unref(cfg);
@@ -207,8 +217,10 @@ test_set_refused(void **state)
 static void
 test_keep_fixed(void **state)
 {
-	struct config *running = fixture_good(FIXTURE_HEAD "listen_addr=a\nlisten_port=1\nmax_client_conn=1\n");
-	struct config *fresh = fixture_good(FIXTURE_HEAD "listen_addr=b\nlisten_port=2\nmax_client_conn=2\n");
+	struct config *running = fixture_good(
+	    FIXTURE_HEAD "listen_addr=a\nlisten_port=1\nmax_client_conn=1\n");
+	struct config *fresh = fixture_good(
+	    FIXTURE_HEAD "listen_addr=b\nlisten_port=2\nmax_client_conn=2\n");
 
 	(void)state;
 	assert_int_equal(config_keep_fixed(fresh, running), 0);

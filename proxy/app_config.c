@@ -1,0 +1,205 @@
+#include "proxy/app_config.h"
+
+#include "auth/userlist.h"
+#include "pool/pool.h"
+#include "pool/pool_set.h"
+#include "proxy/app.h"
+#include "proxy/base/log.h"
+#include "proxy/base/tls.h"
+#include "proxy/config/config.h"
+
+#include <errno.h>
+#include <openssl/ssl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Collects what is wrong: all into the log, the first one for whoever asked for a reload. */
+struct faults {
+	char *first;
+	size_t room;
+	int n;
+};
+
+static void
+say(void *arg, bool is_error, const char *file, int line, const char *text)
+{
+	struct faults *f = arg;
+	char where[300] = "";
+
+	if (file != NULL && line > 0)
+		snprintf(where, sizeof(where), "%s:%d: ", file, line);
+	else if (file != NULL)
+		snprintf(where, sizeof(where), "%s: ", file);
+	if (!is_error) {
+		log_warning("%s%s", where, text);
+		return;
+	}
+	log_error("%s%s", where, text);
+	if (f->n++ == 0)
+		snprintf(f->first, f->room, "%s%s", where, text);
+}
+
+static bool
+load_tls(struct session_env *e, struct faults *f)
+{
+	const struct config *c = e->cfg;
+	struct tls_settings t = { c->client_tls_sslmode, c->client_tls_cert_file, c->client_tls_key_file,
+		c->client_tls_ca_file, c->client_tls_ciphers, c->client_tls13_ciphers, c->client_tls_protocols,
+		c->client_tls_ecdhcurve, c->client_tls_dheparams };
+	char err[400];
+
+	if (c->client_tls_sslmode == TLS_DISABLE)
+		return true;
+	e->tls = tls_server_ctx(&t, err, sizeof(err));
+	if (e->tls == NULL) {
+		say(f, true, NULL, 0, err);
+		return false;
+	}
+	if (tls_endpoint_hash(e->tls, e->cb_hash, &e->cb_len) == -1)
+		e->cb_len = 0;
+	return true;
+}
+
+/* The files for connecting to servers are libpq's to read; that they can be read is checked here, where an
+ * error can still be told to somebody. */
+static bool
+check_server_tls(const struct config *c, struct faults *f)
+{
+	struct tls_settings t = { c->server_tls_sslmode, c->server_tls_cert_file, c->server_tls_key_file,
+		c->server_tls_ca_file, c->server_tls_ciphers, c->server_tls13_ciphers, c->server_tls_protocols,
+		NULL, NULL };
+	char err[400];
+	SSL_CTX *ctx;
+
+	if (c->server_tls_sslmode == TLS_DISABLE ||
+	    (c->server_tls_cert_file == NULL && c->server_tls_ca_file == NULL))
+		return true;
+	ctx = tls_client_ctx(&t, err, sizeof(err));
+	if (ctx == NULL) {
+		say(f, true, NULL, 0, err);
+		return false;
+	}
+	SSL_CTX_free(ctx);
+	return true;
+}
+
+static bool
+load_users(struct session_env *e, struct faults *f)
+{
+	if (e->cfg->auth_file != NULL)
+		e->users = userlist_load(e->cfg->auth_file, say, f);
+	else
+		e->users = userlist_parse("auth_file", "", 0, say, f);
+	return e->users != NULL;
+}
+
+static struct session_env *
+complete(struct config *cfg, struct faults *f)
+{
+	struct session_env *e = calloc(1, sizeof(*e));
+	bool ok = e != NULL;
+
+	if (!ok) {
+		config_unref(cfg);
+		return NULL;
+	}
+	atomic_init(&e->refs, 1);
+	e->cfg = cfg;
+	/* all faults of all files in one pass */
+	ok &= load_users(e, f);
+	ok &= load_tls(e, f);
+	ok &= check_server_tls(cfg, f);
+	if (ok)
+		return e;
+	session_env_unref(e);
+	return NULL;
+}
+
+struct session_env *
+app_config_with(struct app *a, struct config *cfg, char *err, size_t errlen)
+{
+	struct faults f = { err, errlen, 0 };
+	struct session_env *e;
+
+	(void)a;
+	err[0] = '\0';
+	e = complete(cfg, &f);
+	if (e == NULL && err[0] == '\0')
+		snprintf(err, errlen, "out of memory");
+	return e;
+}
+
+struct session_env *
+app_config_load(struct app *a, char *err, size_t errlen)
+{
+	struct faults f = { err, errlen, 0 };
+	struct config *cfg;
+
+	err[0] = '\0';
+	cfg = config_load(a->path, say, &f);
+	if (cfg == NULL) {
+		if (err[0] == '\0')
+			snprintf(err, errlen, "%s: out of memory", a->path);
+		return NULL;
+	}
+	return app_config_with(a, cfg, err, errlen);
+}
+
+int
+app_config_log(const struct app *a, const struct config *cfg)
+{
+	struct log_settings s = {
+		.file = cfg->logfile,
+		.to_stderr = !a->quiet && !a->daemon,
+		.to_syslog = cfg->syslog,
+		.ident = cfg->syslog_ident,
+		.facility = cfg->syslog_facility,
+		.verbose = a->verbose > cfg->verbose ? a->verbose : cfg->verbose,
+	};
+
+	if (log_setup(&s) == 0)
+		return 0;
+	log_error("cannot open logfile %s: %s", cfg->logfile, strerror(errno));
+	return -1;
+}
+
+struct env_letter {
+	struct letter letter;
+	struct session_env *env;
+};
+
+static void
+deliver_env(struct worker *w, struct letter *letter)
+{
+	struct env_letter *l = list_entry(letter, struct env_letter, letter);
+	struct session_set *set = session_set_of(w);
+	struct pool_worker *pw = pool_worker(w);
+
+	session_env_unref(set->env);
+	set->env = l->env;
+	config_unref(pw->cfg);
+	userlist_unref(pw->users);
+	pw->cfg = config_ref(l->env->cfg);
+	pw->users = userlist_ref(l->env->users);
+	free(l);
+}
+
+void
+app_config_spread(struct app *a, const struct config *old)
+{
+	pool_set_apply(old, a->env->cfg);
+	for (int i = 0; i < a->n_workers; i++) {
+		struct env_letter *l = calloc(1, sizeof(*l));
+
+		if (l == NULL) {
+			log_error("out of memory: worker %d keeps its old configuration", i);
+			continue;
+		}
+		list_init(&l->letter.node);
+		l->letter.deliver = deliver_env;
+		l->env = session_env_ref(a->env);
+		worker_post(&a->workers[i], &l->letter);
+	}
+	pool_set_fill(a->env->cfg);
+}
