@@ -15,7 +15,7 @@ struct command {
 	void *arg;
 	struct deadline deadline;
 	bool failed, over;
-	char why[200];
+	struct command_result result;
 };
 
 static void
@@ -24,13 +24,13 @@ finish(struct command *c, bool ok)
 	struct server *s = c->server;
 	const struct command_ops *ops = c->ops;
 	void *arg = c->arg;
-	char why[sizeof(c->why)];
+	struct command_result result = c->result;
 
-	snprintf(why, sizeof(why), "%s", c->why);
+	result.ok = ok;
 	loop_deadline_remove(&s->worker->loop, &c->deadline);
 	server_let_go(s);
 	free(c);
-	ops->done(s, ok, why, arg);
+	ops->done(s, &result, arg);
 }
 
 static void
@@ -38,7 +38,7 @@ on_deadline(struct deadline *d)
 {
 	struct command *c = list_entry(d, struct command, deadline);
 
-	snprintf(c->why, sizeof(c->why), "no answer to a query of our own in time");
+	snprintf(c->result.why, sizeof(c->result.why), "no answer to a query of our own in time");
 	finish(c, false);
 }
 
@@ -52,7 +52,8 @@ on_event(struct server_sink *sink, struct server *s, uint8_t type, const uint8_t
 	if (type == 'E') {
 		c->failed = true;
 		(void)pgmsg_error(payload, n, &e);
-		snprintf(c->why, sizeof(c->why), "%s", e.message);
+		snprintf(c->result.why, sizeof(c->result.why), "%s", e.message);
+		snprintf(c->result.sqlstate, sizeof(c->result.sqlstate), "%.5s", e.sqlstate);
 	}
 	if (type == 'G')
 		return REQUEST_BAD; /* nobody here has data to copy */
@@ -91,10 +92,10 @@ on_readable(struct server_holder *h, struct server *s)
 		finish(c, !c->failed && s->status == 'I');
 		return false;
 	case PUMP_LOST:
-		snprintf(c->why, sizeof(c->why), "the server closed the connection");
+		snprintf(c->result.why, sizeof(c->result.why), "the server closed the connection");
 		break;
 	case PUMP_BAD:
-		snprintf(c->why, sizeof(c->why), "the server violated the protocol");
+		snprintf(c->result.why, sizeof(c->result.why), "the server violated the protocol");
 		break;
 	}
 	finish(c, false);

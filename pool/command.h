@@ -10,10 +10,16 @@
 
 struct server;
 
+struct command_result {
+	bool ok;
+	char sqlstate[6]; /* "" when the server did not say */
+	char why[200];	  /* one line */
+};
+
 struct command_ops {
-	/* ok: no error, ReadyForQuery 'I'. Not ok: the server is to be closed, by the callee; `why` is one
-	 * line. Nobody holds the server now. */
-	void (*done)(struct server *, bool ok, const char *why, void *arg);
+	/* ok: no error, ReadyForQuery 'I'. Not ok: the callee closes the server, or gives it back if it is
+	 * clean and the error was to be expected. Nobody holds the server now. */
+	void (*done)(struct server *, const struct command_result *, void *arg);
 	/* A DataRow's payload; NULL = not wanted. */
 	void (*row)(struct server *, const uint8_t *payload, size_t n, void *arg);
 };

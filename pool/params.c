@@ -13,6 +13,7 @@
 struct params {
 	struct hnode node;
 	atomic_uint refs;
+	atomic_bool proven;
 	unsigned n;
 	size_t len;
 	char text[];
@@ -22,7 +23,7 @@ static struct {
 	pthread_mutex_t lock;
 	struct hmap map;
 	struct params empty;
-} table = { .lock = PTHREAD_MUTEX_INITIALIZER, .empty = { .refs = 1 } };
+} table = { .lock = PTHREAD_MUTEX_INITIALIZER, .empty = { .refs = 1, .proven = true } };
 
 struct params *
 params_empty(void)
@@ -90,6 +91,8 @@ intern(struct params *p)
 
 		if (q->len == p->len && memcmp(q->text, p->text, p->len) == 0) {
 			atomic_fetch_add_explicit(&q->refs, 1, memory_order_relaxed);
+			if (params_is_proven(p))
+				params_set_proven(q);
 			pthread_mutex_unlock(&table.lock);
 			free(p);
 			return q;
@@ -132,6 +135,8 @@ params_with(struct params *base, const char *name, const char *value)
 		return NULL;
 	p->n = 0;
 	p->len = 0;
+	/* a set that differs in nothing that could be refused is as good as its base */
+	atomic_init(&p->proven, strcasecmp(name, "application_name") == 0 && params_is_proven(base));
 	for (; at < end; at = next_pair(at)) {
 		int order = strcasecmp(at, name);
 
@@ -149,6 +154,18 @@ params_with(struct params *base, const char *name, const char *value)
 	if (p != NULL)
 		params_unref(base);
 	return p;
+}
+
+bool
+params_is_proven(const struct params *p)
+{
+	return atomic_load_explicit(&p->proven, memory_order_relaxed);
+}
+
+void
+params_set_proven(struct params *p)
+{
+	atomic_store_explicit(&p->proven, true, memory_order_relaxed);
 }
 
 const char *

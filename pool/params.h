@@ -24,6 +24,10 @@ void params_unref(struct params *); /* NULL is harmless */
  * the result; NULL, and base is untouched, when there is no memory or a bound is exceeded. */
 struct params *params_with(struct params *base, const char *name, const char *value);
 
+/* Has a server accepted a set like this one (application_name apart, of which any value will do)? */
+bool params_is_proven(const struct params *);
+void params_set_proven(struct params *);
+
 const char *params_get(const struct params *, const char *name); /* NULL when not in the set */
 size_t params_count(const struct params *);
 void params_each(const struct params *, void (*each)(void *arg, const char *name, const char *value),

@@ -146,14 +146,14 @@ make_active(struct pool_local *l, struct server *s)
 }
 
 static void
-on_checked(struct server *s, bool ok, const char *why, void *arg)
+on_checked(struct server *s, const struct command_result *r, void *arg)
 {
 	(void)arg;
-	if (ok) {
+	if (r->ok) {
 		s->used = false;
 		pool_give_back(s);
 	} else {
-		pool_close_server(s, why);
+		pool_close_server(s, r->why);
 	}
 }
 

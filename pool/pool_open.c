@@ -187,12 +187,12 @@ pool_welcome(struct pool *p)
 }
 
 static void
-on_connect_query(struct server *s, bool ok, const char *why, void *arg)
+on_connect_query(struct server *s, const struct command_result *r, void *arg)
 {
 	(void)arg;
-	if (!ok)
+	if (!r->ok)
 		log_warning("S-%llu: %s/%s connect_query: %s", (unsigned long long)s->id,
-		    s->pool->db->quota.name, s->pool->user->name, why);
+		    s->pool->db->quota.name, s->pool->user->name, r->why);
 	/* as PgBouncer: its errors are logged and ignored; a broken connection is not clean and closes */
 	pool_give_back(s);
 }

@@ -74,11 +74,11 @@ reset_cancel(struct server *s, void (*told)(void *arg), void *arg)
 }
 
 static void
-on_reset(struct server *s, bool ok, const char *why, void *arg)
+on_reset(struct server *s, const struct command_result *r, void *arg)
 {
 	(void)arg;
-	if (!ok) {
-		pool_close_server(s, why);
+	if (!r->ok) {
+		pool_close_server(s, r->why);
 		return;
 	}
 	s->used = false;
@@ -101,10 +101,10 @@ run_reset(struct server *s)
 }
 
 static void
-on_rolled_back(struct server *s, bool ok, const char *why, void *arg)
+on_rolled_back(struct server *s, const struct command_result *r, void *arg)
 {
-	if (!ok)
-		pool_close_server(s, why);
+	if (!r->ok)
+		pool_close_server(s, r->why);
 	else if (arg != NULL)
 		run_reset(s);
 	else

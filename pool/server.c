@@ -181,12 +181,28 @@ server_is_clean(const struct server *s)
 
 /* ---- requests ---- */
 
+struct server_note server_unnamed_note;
+
 static void
 settled(void *owner, const struct request *r, bool ok)
 {
 	struct server *s = owner;
 	struct server_note *note = r->note;
 
+	if (note->no_matter)
+		;
+	else if (s->notes_before > 0)
+		s->notes_before--;
+	else
+		s->notes_now--;
+	if (note == &server_unnamed_note) {
+		if (ok)
+			return;
+		s->unnamed_of = 0;
+		if (s->holder != NULL)
+			s->holder->ops->settled(s->holder, s, r, ok);
+		return;
+	}
 	if (note->parsed != NULL && ok)
 		atomic_store_explicit(&note->parsed->st->proven, s->pool, memory_order_relaxed);
 	if (note->parsed != NULL && !ok) {
@@ -219,6 +235,12 @@ bool
 server_expect(struct server *s, enum request_kind kind, enum request_fate fate,
     struct server_note *note)
 {
+	if (kind == REQUEST_SYNC) {
+		s->notes_before += s->notes_now;
+		s->notes_now = 0;
+	}
+	if (note != NULL && !note->no_matter)
+		s->notes_now++;
 	return requests_push(&s->requests, kind, fate, note, &requests_ops, s);
 }
 

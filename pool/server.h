@@ -47,7 +47,11 @@ struct server_note {
 	struct server_statement *parsed; /* entry that stands only if the Parse succeeds */
 	struct server_statement *closed; /* entry taken out; back in when the Close does not happen */
 	void *client;			 /* the holder's, see settled */
+	bool no_matter;			 /* nothing that is sent later depends on how it ends */
 };
+
+/* The note of an unnamed Parse that is passed on; nothing is allocated for it. */
+extern struct server_note server_unnamed_note;
 
 struct server {
 	struct stream stream;
@@ -66,7 +70,10 @@ struct server {
 	struct params *params;	/* what the session on the server has now */
 	struct params *reported;/* as it was at connect: the names that the server reports */
 	struct server_statements statements;
-	uint64_t unnamed_of;	/* id of the session whose unnamed statement it has; 0 = nobody's */
+	uint64_t unnamed_of;	/* token of the unnamed statement it has; 0 = not known */
+	/* Notes still unsettled, of the segment (up to a Sync) that is being sent and of earlier ones. What an
+	 * error in an earlier one undoes must not be built upon: see server_is_unsure(). */
+	uint32_t notes_now, notes_before;
 
 	uint64_t id;
 	uint64_t connected_ms, idle_since_ms, request_us;
@@ -104,6 +111,13 @@ bool server_is_clean(const struct server *);
 
 /* Records that a request went out. false: too many, or no memory. */
 bool server_expect(struct server *, enum request_kind, enum request_fate, struct server_note *);
+/* An earlier segment of the pipeline is not answered, and may yet change which statements there are. */
+static inline bool
+server_is_unsure(const struct server *s)
+{
+	return s->notes_before > 0;
+}
+
 /* The session on the server was reset (DISCARD ALL): parameters it does not report are at their defaults. */
 void server_forget_unreported(struct server *);
 /* Shows one backend message to the queue and keeps status and parameters up to date; the message is whole

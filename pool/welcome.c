@@ -15,6 +15,7 @@ welcome_new(const char *reported, size_t len, struct params *session)
 		return NULL;
 	atomic_init(&w->refs, 1);
 	w->params = params_ref(session);
+	params_set_proven(session); /* a server says so itself */
 	w->len = 0;
 	while (at < reported + len) {
 		const char *value = at + strlen(at) + 1, *next = value + strlen(value) + 1;

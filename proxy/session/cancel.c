@@ -28,10 +28,9 @@ static void
 come_home(struct worker *w, struct letter *l)
 {
 	struct errand *e = list_entry(l, struct errand, letter);
-	struct session_set *set = session_set_of(w);
-	struct session *s = e->home_slot < set->n_slots ? set->slots[e->home_slot] : NULL;
+	struct session *s = session_set_by_id(session_set_of(w), e->home_slot, e->home_id);
 
-	if (s != NULL && s->id == e->home_id)
+	if (s != NULL)
 		session_end(s, NULL);
 	explicit_bzero(e->key, sizeof(e->key));
 	free(e);

@@ -18,5 +18,7 @@ bool console_trusts(const struct session *, const char *user);
 bool console_begin(struct session *, const char *user, struct buf *out);
 bool console_readable(struct session *);
 void console_session_free(struct console *);
+/* The name it logged in with. */
+const char *console_user(const struct console *);
 
 #endif

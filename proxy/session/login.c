@@ -1,6 +1,7 @@
 #include "proxy/session/login.h"
 
 #include "auth/client_auth.h"
+#include "pool/command.h"
 #include "pool/params.h"
 #include "pool/pool_set.h"
 #include "pool/welcome.h"
@@ -9,6 +10,7 @@
 #include "proxy/base/tls.h"
 #include "proxy/config/config.h"
 #include "proxy/session/console_session.h"
+#include "proxy/session/relay_attach.h"
 #include "proxy/session/session.h"
 #include "proxy/session/session_set.h"
 #include "proxy/session/startup_params.h"
@@ -21,6 +23,7 @@
 
 #define LONG_KEY_BYTES	32
 #define PID_SLOT_BITS	25
+#define TRIAL_TIMEOUT_MS 15000
 
 struct login {
 	struct session_env *env; /* a reload in mid-login changes nothing for it */
@@ -80,27 +83,6 @@ make_key(struct session *s)
 	return secret_random(s->key, sizeof(s->key)) == 0;
 }
 
-static void
-merge(void *arg, const char *name, const char *value)
-{
-	struct session *s = arg;
-	struct params *p = params_with(s->params, name, value);
-
-	if (p != NULL)
-		s->params = p;
-	else
-		s->params_failed = true;
-}
-
-/* The session starts with what the server has, then what the client asked for. */
-static bool
-settle_params(struct session *s, const struct welcome *w)
-{
-	s->params = params_ref(w->params);
-	startup_params_each(&s->login->asked, merge, s);
-	return !s->params_failed;
-}
-
 static bool
 finish(struct session *s, const struct welcome *w)
 {
@@ -109,7 +91,7 @@ finish(struct session *s, const struct welcome *w)
 	char name[256];
 	bool was_login = s->state < SESSION_WELCOME;
 
-	if (!settle_params(s, w) || !make_key(s))
+	if (!make_key(s))
 		return session_fail(s, FAULT_MEMORY, NULL);
 	pgwrite_auth_ok(&l->out);
 	for (const char *at = w->fixed; at < w->fixed + w->len;) {
@@ -136,40 +118,132 @@ finish(struct session *s, const struct welcome *w)
 	s->login = NULL;
 	session_enter(s, SESSION_IDLE);
 	stream_resume(&s->stream);
-	return true;
+	/* a client in a hurry may have sent its first request already */
+	return buf_len(&s->in) == 0 || relay_refeed(s);
 }
 
-bool
-login_welcome(struct session *s)
+static void
+merge(void *arg, const char *name, const char *value)
+{
+	struct session *s = arg;
+	struct params *p = params_with(s->params, name, value);
+
+	if (p != NULL)
+		s->params = p;
+	else
+		s->params_failed = true;
+}
+
+/* The session starts with what the server has, then what the client asked for. */
+static bool
+settle_params(struct session *s, const struct welcome *w)
+{
+	if (params_count(s->params) > 0)
+		return true;
+	s->params = params_ref(w->params);
+	startup_params_each(&s->login->asked, merge, s);
+	return !s->params_failed;
+}
+
+/* What a query of ours on the way to an answer knows of the session, which may end meanwhile. */
+struct trial {
+	struct worker *worker;
+	uint32_t slot;
+	uint64_t id;
+	struct params *params;
+};
+
+static void
+on_tried(struct server *server, const struct command_result *r, void *arg)
+{
+	struct trial *t = arg;
+	struct session *s = session_set_by_id(session_set_of(t->worker), t->slot, t->id);
+	struct welcome *w;
+
+	if (r->ok) {
+		params_set_proven(t->params);
+		params_unref(server->params);
+		server->params = params_ref(t->params);
+	}
+	/* a refused SET was rolled back as a whole: the server is as before */
+	pool_give_back(server);
+	params_unref(t->params);
+	free(t);
+	if (s == NULL)
+		return;
+	if (!r->ok) {
+		(void)session_fail_as(s, r->sqlstate[0] != '\0' ? r->sqlstate : "08006", r->why, NULL);
+		return;
+	}
+	w = pool_welcome(s->pool);
+	(void)finish(s, w);
+	welcome_unref(w);
+}
+
+static const struct command_ops trial_ops = { .done = on_tried };
+
+/* Nobody has asked for these parameters yet: a server must say whether they are valid, before the client is
+ * told that it is in. */
+static void
+try_params(struct session *s, struct server *server)
+{
+	struct trial *t = calloc(1, sizeof(*t));
+	struct buf sql;
+
+	buf_init(&sql, 4 * PARAMS_BYTES_MAX);
+	params_sql(server->params, s->params, &sql);
+	buf_put_u8(&sql, '\0');
+	server->used = true;
+	if (t != NULL && !buf_failed(&sql)) {
+		*t = (struct trial){ s->worker, s->slot, s->id, params_ref(s->params) };
+		if (command_run(server, (const char *)buf_data(&sql), TRIAL_TIMEOUT_MS, &trial_ops, t)) {
+			buf_release(&sql);
+			return;
+		}
+		params_unref(t->params);
+	}
+	buf_release(&sql);
+	free(t);
+	pool_close_server(server, "cannot try session parameters");
+	(void)session_fail(s, FAULT_MEMORY, NULL);
+}
+
+void
+login_granted(struct session *s, struct server *server)
 {
 	struct welcome *w = pool_welcome(s->pool);
-	bool alive;
 
-	if (w == NULL)
-		return session_fail(s, FAULT_MEMORY, NULL);
-	alive = finish(s, w);
+	if (w == NULL || !settle_params(s, w)) {
+		pool_give_back(server);
+		(void)session_fail(s, FAULT_MEMORY, NULL);
+	} else if (params_is_proven(s->params)) {
+		pool_give_back(server);
+		(void)finish(s, w);
+	} else {
+		try_params(s, server);
+	}
 	welcome_unref(w);
-	return alive;
 }
 
-/* Nobody has connected for this pool yet, so nobody knows what the server reports. */
+/* Nobody has connected for this pool yet, so nobody knows what the server reports; or the client asks for what
+ * only a server can judge. */
 static bool
-wait_for_welcome(struct session *s)
+wait_for_server(struct session *s)
 {
 	struct session_set *set = session_set_of(s->worker);
 	struct server *server;
+	uint32_t slot = s->slot;
+	uint64_t id = s->id;
 
 	session_set_login_ends(set, s);
 	list_push_back(&set->all, &s->place);
-	stream_pause(&s->stream);
 	s->ticket.since_ms = session_now_ms(s);
 	session_enter(s, SESSION_WELCOME);
 	server = pool_take(s->pool, s->worker, &s->ticket);
 	if (server == NULL)
 		return true;
-	/* one has connected this moment */
-	pool_give_back(server);
-	return login_welcome(s);
+	login_granted(s, server);
+	return session_set_by_id(set, slot, id) != NULL;
 }
 
 static bool
@@ -204,8 +278,13 @@ enter_pool(struct session *s)
 	s->counted = true;
 	w = pool_welcome(s->pool);
 	if (w == NULL)
-		return wait_for_welcome(s);
-	alive = finish(s, w);
+		return wait_for_server(s);
+	if (!settle_params(s, w))
+		alive = session_fail(s, FAULT_MEMORY, NULL);
+	else if (!params_is_proven(s->params))
+		alive = wait_for_server(s);
+	else
+		alive = finish(s, w);
 	welcome_unref(w);
 	return alive;
 }

@@ -7,14 +7,16 @@
 #include <stdint.h>
 
 struct login;
+struct server;
 struct session;
 
 /* The payload of a version 3 startup packet. User, database and parameters are settled here once and for
  * all. false: the session is gone. */
 bool login_begin(struct session *, uint32_t minor, const uint8_t *payload, size_t n);
 bool login_readable(struct session *);
-/* The pool's first server has connected: what the client is to be told is known now. */
-bool login_welcome(struct session *);
+/* The login waited for a server of its pool, and here it is: what the client is to be told is known now, and
+ * what it asked for can be tried. */
+void login_granted(struct session *, struct server *);
 void login_free(struct login *);
 
 #endif

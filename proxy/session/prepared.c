@@ -2,37 +2,20 @@
 
 #include "pool/statement.h"
 #include "proxy/config/config.h"
+#include "proxy/session/client_statements.h"
 #include "proxy/session/relay.h"
 #include "proxy/session/session.h"
 #include "proxy/wire/pgmsg.h"
 #include "proxy/wire/pgwrite.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define NAMES_MAX   65536
-#define UNNAMED_MAX (64u * 1024) /* a longer unnamed statement is not kept beyond its transaction */
+#define DEALLOCATED_NAME "pgs_deallocated"
+#define NOBODYS UINT64_MAX /* server.unnamed_of: it has no unnamed statement at all */
 
 char prepared_params_mark;
-
-struct client_statement {
-	struct hnode node;
-	struct statement *st;
-	bool asked; /* its Parse has not been answered yet */
-	char name[];
-};
-
-struct client_statements {
-	struct hmap map;
-	uint8_t *unnamed; /* body of the last unnamed Parse */
-	uint32_t unnamed_len, unnamed_size;
-	char *duplicate; /* name left on the server by the trick of parse_duplicate() */
-};
-
-/* What a Parse or Close did to the map, so that it can be undone. */
-struct change {
-	struct client_statement *added, *removed;
-};
 
 bool
 prepared_is_on(const struct session *s)
@@ -41,154 +24,30 @@ prepared_is_on(const struct session *s)
 	       atomic_load_explicit(&s->pool->rules.max_statements, memory_order_relaxed) > 0;
 }
 
-/* ---- the client's names ---- */
-
-static struct client_statements *
-mine(struct session *s)
+bool
+prepared_must_wait(const struct session *s, const uint8_t *msg, size_t have)
 {
-	if (s->statements == NULL)
-		s->statements = calloc(1, sizeof(*s->statements));
-	return s->statements;
-}
+	struct pgcur c = pgcur_over(msg + PGMSG_HEADER, have - PGMSG_HEADER);
+	const char *name;
 
-static struct client_statement *
-find(const struct session *s, const char *name)
-{
-	struct hnode *n;
-
-	if (s->statements == NULL)
-		return NULL;
-	for (n = hmap_find(&s->statements->map, hmap_hash_str(name)); n != NULL; n = hmap_next_same(n)) {
-		struct client_statement *c = hmap_entry(n, struct client_statement, node);
-
-		if (strcmp(c->name, name) == 0)
-			return c;
-	}
-	return NULL;
-}
-
-static void
-statement_free(struct client_statement *c)
-{
-	if (c == NULL)
-		return;
-	statement_unref(c->st);
-	free(c);
-}
-
-static struct client_statement *
-add(struct session *s, const char *name, const uint8_t *body, size_t n)
-{
-	size_t len = strlen(name) + 1;
-	struct client_statement *c;
-
-	if (s->statements->map.count >= NAMES_MAX)
-		return NULL;
-	c = malloc(sizeof(*c) + len);
-	if (c == NULL)
-		return NULL;
-	memcpy(c->name, name, len);
-	c->asked = true;
-	c->st = statement_intern(body, n);
-	if (c->st == NULL || !hmap_add(&s->statements->map, &c->node, hmap_hash_str(name))) {
-		statement_free(c);
-		return NULL;
-	}
-	return c;
-}
-
-/* With `answered` those whose Parse is still under way stay: it was sent behind what ended the others. */
-static void
-forget_all(struct client_statements *m, bool answered)
-{
-	struct hnode *n, *next;
-
-	for (n = hmap_first(&m->map); n != NULL; n = next) {
-		struct client_statement *c = hmap_entry(n, struct client_statement, node);
-
-		next = hmap_after(&m->map, n);
-		if (answered && c->asked)
-			continue;
-		hmap_del(&m->map, n);
-		statement_free(c);
-	}
-}
-
-void
-prepared_free(struct client_statements *m)
-{
-	if (m == NULL)
-		return;
-	forget_all(m, false);
-	hmap_release(&m->map);
-	free(m->unnamed);
-	free(m->duplicate);
-	free(m);
-}
-
-unsigned
-prepared_count(const struct session *s)
-{
-	return s->statements == NULL ? 0 : s->statements->map.count;
-}
-
-void
-prepared_forget_unnamed(struct session *s)
-{
-	if (s->statements != NULL)
-		s->statements->unnamed_len = 0;
-}
-
-static bool
-keep_unnamed(struct session *s, const uint8_t *body, size_t n)
-{
-	struct client_statements *m = mine(s);
-
-	if (m == NULL)
+	if (!server_is_unsure(s->server))
 		return false;
-	m->unnamed_len = 0;
-	if (n > UNNAMED_MAX)
-		return true;
-	if (n > m->unnamed_size) {
-		uint8_t *bytes = realloc(m->unnamed, n);
-
-		if (bytes == NULL)
+	switch (msg[0]) {
+	case 'P':
+		return pgcur_str(&c)[0] != '\0';
+	case 'B':
+		(void)pgcur_str(&c);
+		break;
+	case 'C':
+	case 'D':
+		if (pgcur_u8(&c) != 'S')
 			return false;
-		m->unnamed = bytes;
-		m->unnamed_size = (uint32_t)n;
+		break;
+	default:
+		return false;
 	}
-	memcpy(m->unnamed, body, n);
-	m->unnamed_len = (uint32_t)n;
-	return true;
-}
-
-void
-prepared_command_tag(struct session *s, const char *tag, size_t n)
-{
-	if (s->statements == NULL || tag[0] != 'D')
-		return;
-	if ((n >= 11 && memcmp(tag, "DISCARD ALL", 11) == 0) ||
-	    (n >= 14 && memcmp(tag, "DEALLOCATE ALL", 14) == 0))
-		forget_all(s->statements, true);
-}
-
-void
-prepared_settled(struct session *s, void *arg, bool ok)
-{
-	struct change *c = arg;
-
-	if (c->added != NULL && ok)
-		c->added->asked = false;
-	if (c->added != NULL && !ok && find(s, c->added->name) == c->added) {
-		hmap_del(&s->statements->map, &c->added->node);
-		statement_free(c->added);
-	}
-	if (c->removed != NULL) {
-		if (ok || find(s, c->removed->name) != NULL ||
-		    !hmap_add(&s->statements->map, &c->removed->node, hmap_hash_str(c->removed->name)))
-			statement_free(c->removed);
-	}
-	free(c);
+	name = pgcur_str(&c);
+	return name[0] != '\0' || (s->statements != NULL && s->statements->unnamed_earlier);
 }
 
 /* ---- the server's statements ---- */
@@ -198,7 +57,7 @@ note_of(struct server_statement *parsed, struct server_statement *closed, struct
     struct client_statement *removed)
 {
 	struct server_note *note = calloc(1, sizeof(*note));
-	struct change *c = NULL;
+	struct client_change *c = NULL;
 
 	if (note == NULL)
 		return NULL;
@@ -273,45 +132,89 @@ need_unnamed(struct session *s, struct relay_out *o)
 {
 	struct client_statements *m = s->statements;
 
-	if (s->server->unnamed_of == s->id || m == NULL || m->unnamed_len == 0)
+	if (m != NULL && s->server->unnamed_of == m->unnamed_token)
 		return true;
+	if (m == NULL || m->unnamed_len == 0) {
+		/* this client has none: that of another must not be found in its place */
+		if (s->server->unnamed_of == NOBODYS)
+			return true;
+		s->server->unnamed_of = NOBODYS;
+		pgwrite_name(relay_insert(o), 'C', 'S', "");
+		return server_expect(s->server, REQUEST_CLOSE, REQUEST_SWALLOW, NULL);
+	}
 	pgwrite_parse(relay_insert(o), "", m->unnamed, m->unnamed_len);
-	s->server->unnamed_of = s->id;
-	return server_expect(s->server, REQUEST_PARSE, REQUEST_SWALLOW, NULL);
+	s->server->unnamed_of = m->unnamed_token;
+	m->unnamed_earlier = false;
+	return server_expect(s->server, REQUEST_PARSE, REQUEST_SWALLOW, &server_unnamed_note);
 }
 
 /* ---- messages ---- */
 
-/* The client has a statement of that name already. So that the server itself says so -- 42P05, at this
- * place of the pipeline, with the client's name -- it gets the name twice; the first is closed later. */
+/* An empty statement of this name on the server; closed again by close_strays(). */
 static bool
-parse_duplicate(struct session *s, struct relay_out *o, const char *name, const uint8_t *msg, size_t total)
+parse_stray(struct session *s, struct relay_out *o, const char *name)
 {
 	static const uint8_t empty[3] = { 0, 0, 0 };
 
+	buf_put_str(&s->statements->strays, name);
 	pgwrite_parse(relay_insert(o), name, empty, sizeof(empty));
-	if (!server_expect(s->server, REQUEST_PARSE, REQUEST_SWALLOW, NULL))
+	return !buf_failed(&s->statements->strays) &&
+	       server_expect(s->server, REQUEST_PARSE, REQUEST_SWALLOW, NULL);
+}
+
+/* The client has a statement of that name already. So that the server itself says so -- 42P05, at this
+ * place of the pipeline, with the client's name -- it gets the name twice. */
+static bool
+parse_duplicate(struct session *s, struct relay_out *o, const char *name, const uint8_t *msg, size_t total)
+{
+	if (!parse_stray(s, o, name))
 		return false;
 	relay_pass(o, msg, total);
-	free(s->statements->duplicate);
-	s->statements->duplicate = strdup(name);
-	return s->statements->duplicate != NULL &&
-	       server_expect(s->server, REQUEST_PARSE, REQUEST_FORWARD, NULL);
+	return server_expect(s->server, REQUEST_PARSE, REQUEST_FORWARD, NULL);
+}
+
+/* In an aborted transaction only the server can say whether this Parse is let through (ROLLBACK is): it gets
+ * the text under the client's name, which is closed later. */
+static bool
+parse_in_aborted(struct session *s, struct relay_out *o, struct client_statement *own, const uint8_t *msg,
+    size_t total)
+{
+	struct server_note *note = note_of(NULL, NULL, own, NULL);
+
+	buf_put_str(&s->statements->strays, own->name);
+	relay_pass(o, msg, total);
+	return note != NULL && !buf_failed(&s->statements->strays) &&
+	       server_expect(s->server, REQUEST_PARSE, REQUEST_FORWARD, note);
+}
+
+/* With a Sync of our own, so that an error before the client's does not skip it. */
+static bool
+close_strays(struct session *s, struct relay_out *o)
+{
+	struct buf *strays = &s->statements->strays;
+
+	while (buf_len(strays) > 0) {
+		const char *name = (const char *)buf_data(strays);
+
+		pgwrite_name(relay_insert(o), 'C', 'S', name);
+		if (!server_expect(s->server, REQUEST_CLOSE, REQUEST_SWALLOW, NULL))
+			return false;
+		buf_consume(strays, strlen(name) + 1);
+	}
+	buf_release(strays);
+	pgwrite_empty(relay_insert(o), 'S');
+	return server_expect(s->server, REQUEST_SYNC, REQUEST_SWALLOW, NULL);
 }
 
 bool
 prepared_after_sync(struct session *s, struct relay_out *o)
 {
-	struct client_statements *m = s->statements;
-
-	if (m == NULL || m->duplicate == NULL)
+	if (s->statements == NULL)
 		return true;
-	pgwrite_name(relay_insert(o), 'C', 'S', m->duplicate);
-	pgwrite_empty(relay_insert(o), 'S');
-	free(m->duplicate);
-	m->duplicate = NULL;
-	return server_expect(s->server, REQUEST_CLOSE, REQUEST_SWALLOW, NULL) &&
-	       server_expect(s->server, REQUEST_SYNC, REQUEST_SWALLOW, NULL);
+	s->statements->unnamed_earlier = true;
+	if (buf_len(&s->statements->strays) == 0)
+		return true;
+	return close_strays(s, o);
 }
 
 bool
@@ -326,17 +229,18 @@ prepared_parse(struct session *s, struct relay_out *o, const uint8_t *msg, size_
 	if (!pgcur_ok(&c) || name[0] == '\0') {
 		/* malformed: the server says so */
 		relay_pass(o, msg, total);
-		s->server->unnamed_of = s->id;
-		return keep_unnamed(s, c.p, pgcur_left(&c)) &&
-		       server_expect(s->server, REQUEST_PARSE, REQUEST_FORWARD, NULL);
+		return client_statements_keep_unnamed(s, c.p, pgcur_left(&c)) &&
+		       server_expect(s->server, REQUEST_PARSE, REQUEST_FORWARD, &server_unnamed_note);
 	}
-	if (mine(s) == NULL)
+	if (client_statements_of(s) == NULL)
 		return false;
-	if (find(s, name) != NULL)
+	if (client_statements_find(s, name) != NULL)
 		return parse_duplicate(s, o, name, msg, total);
-	own = add(s, name, c.p, pgcur_left(&c));
+	own = client_statements_add(s, name, c.p, pgcur_left(&c));
 	if (own == NULL)
 		return false;
+	if (s->server->status == 'E' && requests_idle(&s->server->requests))
+		return parse_in_aborted(s, o, own, msg, total);
 	if (!server_has(s, own->st))
 		return parse_on_server(s, o, own->st, REQUEST_FORWARD, own);
 	note = note_of(NULL, NULL, own, NULL);
@@ -355,7 +259,7 @@ prepared_bind(struct session *s, struct relay_out *o, const uint8_t *msg, size_t
 	s->pool->db->stats[s->worker->index].binds++;
 	if (pgcur_ok(&c) && name[0] == '\0' && !need_unnamed(s, o))
 		return false;
-	own = pgcur_ok(&c) && name[0] != '\0' ? find(s, name) : NULL;
+	own = pgcur_ok(&c) && name[0] != '\0' ? client_statements_find(s, name) : NULL;
 	if (own == NULL) {
 		relay_pass(o, msg, have);
 		return true;
@@ -383,7 +287,7 @@ prepared_describe(struct session *s, struct relay_out *o, const uint8_t *msg, si
 	if (pgcur_ok(&c) && kind == 'S') {
 		if (name[0] == '\0' && !need_unnamed(s, o))
 			return false;
-		own = find(s, name);
+		own = client_statements_find(s, name);
 	}
 	if (own == NULL) {
 		relay_pass(o, msg, total);
@@ -404,7 +308,7 @@ prepared_close(struct session *s, struct relay_out *o, const uint8_t *msg, size_
 	struct client_statement *own;
 	struct server_note *note;
 
-	own = pgcur_ok(&c) && kind == 'S' && name[0] != '\0' ? find(s, name) : NULL;
+	own = pgcur_ok(&c) && kind == 'S' && name[0] != '\0' ? client_statements_find(s, name) : NULL;
 	if (own == NULL) {
 		if (kind == 'S' && name[0] == '\0')
 			prepared_forget_unnamed(s);
@@ -415,8 +319,33 @@ prepared_close(struct session *s, struct relay_out *o, const uint8_t *msg, size_
 	if (note == NULL)
 		return false;
 	/* the server keeps it for others */
-	hmap_del(&s->statements->map, &own->node);
+	client_statements_take(s, own);
 	return server_expect(s->server, REQUEST_CLOSE, REQUEST_FAKE, note);
+}
+
+bool
+prepared_deallocate(struct session *s, struct relay_out *o, const char *name)
+{
+	struct client_statement *own = client_statements_find(s, name);
+	struct server_note *note;
+	char sql[sizeof("DEALLOCATE ") + STATEMENT_NAME_SIZE];
+
+	if (own == NULL)
+		return false;
+	/* an empty statement of ours is there to be deallocated: the tag, and the error in an aborted
+	 * transaction, are PostgreSQL's own, in their place */
+	note = note_of(NULL, NULL, NULL, own);
+	if (note == NULL || !parse_stray(s, o, DEALLOCATED_NAME)) {
+		s->params_failed = true;
+		return true;
+	}
+	client_statements_take(s, own);
+	snprintf(sql, sizeof(sql), "DEALLOCATE %s", DEALLOCATED_NAME);
+	pgwrite_query(relay_insert(o), sql);
+	s->server->unnamed_of = 0;
+	if (!server_expect(s->server, REQUEST_QUERY, REQUEST_FORWARD, note) || !close_strays(s, o))
+		s->params_failed = true;
+	return true;
 }
 
 static bool
@@ -424,14 +353,14 @@ parse_without_server(struct session *s, struct pgcur *c, const char *name, struc
 {
 	struct client_statement *own;
 
-	if (name[0] == '\0' || find(s, name) != NULL || mine(s) == NULL)
+	if (name[0] == '\0' || client_statements_find(s, name) != NULL || client_statements_of(s) == NULL)
 		return false;
-	own = add(s, name, c->p, pgcur_left(c));
+	own = client_statements_add(s, name, c->p, pgcur_left(c));
 	if (own == NULL)
 		return false;
 	if (atomic_load_explicit(&own->st->proven, memory_order_relaxed) != s->pool) {
-		hmap_del(&s->statements->map, &own->node);
-		statement_free(own);
+		client_statements_take(s, own);
+		client_statement_free(own);
 		return false;
 	}
 	own->asked = false;
@@ -459,10 +388,10 @@ prepared_without_server(struct session *s, const uint8_t *msg, size_t total, str
 	if (!pgcur_done(&c) || (kind != 'S' && kind != 'P'))
 		return false;
 	/* there is no portal without a transaction, and a Close of what is not there is no error */
-	own = kind == 'S' ? find(s, name) : NULL;
+	own = kind == 'S' ? client_statements_find(s, name) : NULL;
 	if (own != NULL) {
-		hmap_del(&s->statements->map, &own->node);
-		statement_free(own);
+		client_statements_take(s, own);
+		client_statement_free(own);
 	}
 	if (kind == 'S' && name[0] == '\0')
 		prepared_forget_unnamed(s);

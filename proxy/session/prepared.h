@@ -22,6 +22,8 @@ extern char prepared_params_mark;
 /* Transaction or statement pooling, and max_prepared_statements is not 0. */
 bool prepared_is_on(const struct session *);
 
+/* The message builds on what an unanswered earlier segment of the pipeline may yet undo: it must wait. */
+bool prepared_must_wait(const struct session *, const uint8_t *msg, size_t have);
 /* Whole messages, header included. They are passed on or replaced, and expected. */
 bool prepared_parse(struct session *, struct relay_out *, const uint8_t *msg, size_t total);
 bool prepared_close(struct session *, struct relay_out *, const uint8_t *msg, size_t total);
@@ -35,6 +37,8 @@ bool prepared_without_server(struct session *, const uint8_t *msg, size_t total,
 /* Behind a Sync of the client. */
 bool prepared_after_sync(struct session *, struct relay_out *);
 
+/* SQL DEALLOCATE of a protocol-level name (PHP's PDO does that). False: the client has no such statement. */
+bool prepared_deallocate(struct session *, struct relay_out *, const char *name);
 /* A simple Query does away with the unnamed statement. */
 void prepared_forget_unnamed(struct session *);
 /* The tag of a CommandComplete: DEALLOCATE ALL and DISCARD ALL end all statements. */

@@ -8,6 +8,7 @@
 #include "proxy/session/relay_attach.h"
 #include "proxy/session/session.h"
 #include "proxy/session/session_set.h"
+#include "proxy/session/sql_peek.h"
 #include "proxy/wire/pgmsg.h"
 #include "proxy/wire/pgwrite.h"
 
@@ -167,12 +168,26 @@ expect(struct session *s, enum request_kind kind)
 }
 
 static bool
+is_deallocate(struct session *s, struct relay_out *o, const struct message *m)
+{
+	char name[256];
+
+	return s->statements != NULL && m->have == m->total && m->total < 512 &&
+	       sql_peek_deallocate((const char *)m->p + PGMSG_HEADER, m->total - PGMSG_HEADER, name,
+		   sizeof(name)) &&
+	       prepared_deallocate(s, o, name);
+}
+
+static bool
 dispatch(struct session *s, struct relay_out *o, const struct message *m)
 {
-	bool mapped = prepared_is_on(s);
+	/* after an error the server skips to the next Sync: nothing to map, nothing to remember */
+	bool mapped = prepared_is_on(s) && !s->server->requests.skipping;
 
 	switch (m->p[0]) {
 	case 'Q':
+		if (mapped && is_deallocate(s, o, m))
+			return true;
 		prepared_forget_unnamed(s);
 		s->server->unnamed_of = 0;
 		relay_pass(o, m->p, m->have);
@@ -231,7 +246,7 @@ take_message(struct session *s, struct relay_out *o, struct message *m)
 		if (!relay_attach(s, o))
 			return STEP_STOP;
 	}
-	if (s->server->requests.count >= REQUESTS_HIGH) {
+	if (s->server->requests.count >= REQUESTS_HIGH || prepared_must_wait(s, m->p, m->have)) {
 		stream_pause(&s->stream);
 		return STEP_STOP;
 	}

@@ -50,6 +50,7 @@ align_params(struct session *s, struct relay_out *o)
 		return;
 	}
 	note->client = &prepared_params_mark;
+	note->no_matter = true;
 	pgwrite_query(relay_insert(o), (const char *)buf_data(&sql));
 	buf_release(&sql);
 	server->unnamed_of = 0;
@@ -102,14 +103,13 @@ granted(struct pool_ticket *t, struct server *server)
 
 	st->wait_us += (session_now_ms(s) - t->since_ms) * 1000;
 	if (s->state == SESSION_WELCOME) {
-		pool_give_back(server);
-		(void)login_welcome(s);
+		login_granted(s, server);
 		return;
 	}
 	join(s, server, &o);
 	/* relay_feed() goes on in the same scratch buffer */
-	if (relay_refeed(s))
-		stream_resume(&s->stream);
+	stream_resume(&s->stream);
+	(void)relay_refeed(s);
 }
 
 static void
@@ -187,8 +187,6 @@ relay_cancel_queued(struct session *s)
 	}
 	buf_clear(fakes);
 	session_enter(s, SESSION_IDLE);
-	if (!relay_refeed(s))
-		return false;
 	stream_resume(&s->stream);
-	return true;
+	return relay_refeed(s);
 }

@@ -146,15 +146,15 @@ server_readable(struct server_holder *h, struct server *server)
 	}
 	if (stream_is_high(&s->stream))
 		stream_pause(&server->stream);
+	if (s->stream.paused && server->requests.count < REQUESTS_HIGH / 2 && !server_is_unsure(server) &&
+	    !stream_is_high(&server->stream)) {
+		stream_resume(&s->stream);
+		if (!relay_refeed(s) || s->server != server)
+			return false;
+	}
 	if (requests_idle(&server->requests))
 		return answered(s, server) && s->server == server;
-	if (s->stream.paused && server->requests.count < REQUESTS_HIGH / 2 &&
-	    !stream_is_high(&server->stream)) {
-		if (!relay_refeed(s))
-			return false;
-		stream_resume(&s->stream);
-	}
-	return s->server == server;
+	return true;
 }
 
 /* The server has taken what waited for it: the client may go on. */
@@ -164,10 +164,8 @@ server_drained(struct server_holder *h, struct server *server)
 	struct session *s = list_entry(h, struct session, holder);
 
 	(void)server;
-	if (!relay_refeed(s))
-		return false;
 	stream_resume(&s->stream);
-	return true;
+	return relay_refeed(s);
 }
 
 static void
@@ -191,7 +189,10 @@ settled(struct server_holder *h, struct server *server, const struct request *r,
 			s->params_failed = true;
 		return;
 	}
-	prepared_settled(s, note->client, ok);
+	if (note == &server_unnamed_note)
+		prepared_forget_unnamed(s);
+	else
+		prepared_settled(s, note->client, ok);
 }
 
 const struct server_holder_ops relay_holder_ops = {

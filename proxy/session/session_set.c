@@ -98,6 +98,14 @@ session_set_forget(struct session_set *set, struct session *s)
 }
 
 struct session *
+session_set_by_id(struct session_set *set, uint32_t slot, uint64_t id)
+{
+	struct session *s = slot < set->n_slots ? set->slots[slot] : NULL;
+
+	return s != NULL && s->id == id ? s : NULL;
+}
+
+struct session *
 session_set_by_key(struct session_set *set, uint32_t slot, const uint8_t *key, size_t n)
 {
 	struct session *s = slot < set->n_slots ? set->slots[slot] : NULL;

@@ -68,6 +68,9 @@ void session_set_forget(struct session_set *, struct session *);
 /* The session with that cancel key on this worker, or NULL. Constant time in the key. */
 struct session *session_set_by_key(struct session_set *, uint32_t slot, const uint8_t *key, size_t n);
 
+/* The session of that number, if it is still the one with this id. */
+struct session *session_set_by_id(struct session_set *, uint32_t slot, uint64_t id);
+
 /* One more login in progress; when there are too many, the one that has been silent longest goes. false:
  * that was this one, and it is gone. */
 bool session_set_login_begins(struct session_set *, struct session *);
