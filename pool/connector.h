@@ -3,13 +3,14 @@
  * so it happens here, many at a time on each thread's loop, and so does name resolution (c-ares).
  * After CONNECT_OK libpq never reads or writes that connection again: whoever took the job owns the
  * socket (and with TLS the SSL, which libpq frees in connector_finish()).
- * Must not know pools, sessions or limits. Times are ms. The only file that includes libpq-fe.h. */
+ * Must not know pools, sessions or limits. Times are ms. Nobody but connector*.c includes libpq-fe.h. */
 #ifndef POOL_CONNECTOR_H
 #define POOL_CONNECTOR_H
 
+#include "proxy/base/stream.h"
+#include "proxy/base/tls.h"
 #include "proxy/base/worker.h"
 
-#include <openssl/types.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/socket.h>

@@ -13,15 +13,15 @@
 #include <string.h>
 #include <unistd.h>
 
-#define CANCEL_CODE	   80877102u
-#define SSL_CODE	   80877103u
+#define CANCEL_CODE	     80877102u
+#define SSL_CODE	     80877103u
 #define BUSY_SOCKET_RETRY_MS 20
 
 enum delivery_state {
-	TRYING,	 /* the Unix socket's queue is full: not connected yet */
-	ASKING,	 /* sent SSLRequest, waiting for S */
+	TRYING,	  /* the Unix socket's queue is full: not connected yet */
+	ASKING,	  /* sent SSLRequest, waiting for S */
 	SECURING, /* TLS handshake */
-	WAITING, /* sent the request, waiting for the end */
+	WAITING,  /* sent the request, waiting for the end */
 };
 
 struct delivery {
@@ -233,6 +233,5 @@ connector_cancel_start(struct connector_thread *t, struct cancel_job *job)
 void
 connector_cancel_stop(struct connector_thread *t)
 {
-	list_each(n, tmp, &t->cancels)
-		end(list_entry(n, struct delivery, place), false);
+	list_each(n, tmp, &t->cancels) end(list_entry(n, struct delivery, place), false);
 }

@@ -27,7 +27,7 @@ struct dial {
 	uint64_t host_ends; /* its deadline; WHEEL_NEVER = none */
 
 	struct question *question; /* at the resolver */
-	struct resolved *addrs;	   /* of the host; NULL = it is an address or a Unix socket itself */
+	struct resolved *addrs; /* of the host; NULL = it is an address or a Unix socket itself */
 	unsigned addrs_left, addr; /* addr: index of the one being tried */
 
 	struct connector_error error; /* of the last attempt, or of the first that was a refusal */
@@ -292,8 +292,8 @@ on_deadline(struct deadline *deadline)
 		stop_asking(d);
 		note_text(d, "timeout while looking up the host name");
 	} else {
-		note_text(d, d->attempt.reached ? "timeout during the login"
-						: "timeout while connecting");
+		note_text(d,
+		    d->attempt.reached ? "timeout during the login" : "timeout while connecting");
 		connector_attempt_close(&d->attempt);
 	}
 	if (d->host_ends <= loop_now_ms(&d->thread->worker.loop))

@@ -79,8 +79,8 @@ add_option(struct connector_params *p, const char *name, const char *value)
 
 	if (word(value) == NULL)
 		return;
-	at += (size_t)snprintf(p->options + at, sizeof(p->options) - at, "%s-c %s=",
-	    at > 0 ? " " : "", name);
+	at += (size_t)snprintf(p->options + at, sizeof(p->options) - at,
+	    "%s-c %s=", at > 0 ? " " : "", name);
 	for (const char *c = value; *c != '\0' && at + 3 < sizeof(p->options); c++) {
 		if (*c == ' ' || *c == '\\' || (*c >= '\t' && *c <= '\r'))
 			p->options[at++] = '\\';

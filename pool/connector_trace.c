@@ -149,7 +149,8 @@ quoted_key(const char *p, const char *end, uint8_t *key, size_t room)
 	for (p++, end--; p < end; n++) {
 		if (n == room)
 			return 0;
-		if (end - p < 4 || p[0] != '\\' || p[1] != 'x' || hex(p[2]) == -1 || hex(p[3]) == -1) {
+		if (end - p < 4 || p[0] != '\\' || p[1] != 'x' || hex(p[2]) == -1 ||
+		    hex(p[3]) == -1) {
 			key[n] = (uint8_t)*p++;
 			continue;
 		}

@@ -198,10 +198,13 @@ on_answer(void *arg, int status, int timeouts, struct ares_addrinfo *info)
 		read_addresses(info, &answer);
 	} else {
 		answer.why = ares_strerror(status);
+		answer.result = DNS_FAILED;
 		if (status == ARES_ENOTFOUND || status == ARES_ENODATA || status == ARES_EBADNAME)
 			answer.result = DNS_NO_SUCH;
-		else
-			answer.result = status == ARES_EDESTRUCTION ? DNS_CLOSED : DNS_FAILED;
+		if (status == ARES_EDESTRUCTION) {
+			answer.why = "shutting down";
+			answer.result = DNS_CLOSED;
+		}
 	}
 	if (info != NULL)
 		ares_freeaddrinfo(info);
@@ -266,8 +269,7 @@ dns_close(struct dns *d)
 	if (d->has_channel)
 		ares_destroy(d->channel);
 	loop_deadline_remove(d->loop, &d->retry);
-	list_each(n, tmp, &d->watches)
-		drop_watch(d, list_entry(n, struct dns_watch, place));
+	list_each(n, tmp, &d->watches) drop_watch(d, list_entry(n, struct dns_watch, place));
 	ares_library_cleanup();
 	free(d);
 }

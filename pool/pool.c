@@ -256,6 +256,16 @@ hungriest(struct pool_local *l, uint64_t since)
 	return best;
 }
 
+/* More connections than the limit, which a reload has lowered. */
+static bool
+is_over_limit(struct pool *p)
+{
+	int size = atomic_load_explicit(&p->rules.size, memory_order_relaxed);
+
+	return size > 0 && atomic_load_explicit(&p->n_servers, memory_order_relaxed) >
+			       size + atomic_load_explicit(&p->rules.reserve_size, memory_order_relaxed);
+}
+
 static void
 on_ask(struct worker *w, struct letter *letter)
 {
@@ -264,6 +274,11 @@ on_ask(struct worker *w, struct letter *letter)
 	atomic_store(&l->asked, false);
 	if (atomic_load(&l->pool->db->paused))
 		pool_close_idle(l->pool, w, true, "the database is paused");
+	else
+		pool_close_idle(l->pool, w, false, "close_needed");
+	while (is_over_limit(l->pool) && !list_empty(&l->idle))
+		pool_close_server(list_entry(list_last(&l->idle), struct server, place),
+		    "the pool is larger than its limit");
 	pool_dispatch(l);
 	pool_grow(l->pool, l->worker);
 	pool_unref(l->pool);
@@ -364,6 +379,8 @@ reason_to_close(struct pool_local *l, struct server *s)
 		return "close_needed";
 	if (atomic_load_explicit(&s->pool->db->paused, memory_order_relaxed))
 		return "the database is paused";
+	if (is_over_limit(s->pool))
+		return "the pool is larger than its limit";
 	/* even with server_lifetime = 0 it serves once */
 	if (s->used && server_is_too_old(s, now_ms(l)))
 		return "server_lifetime";

@@ -73,7 +73,8 @@ needs_check(const struct server *s, uint64_t now)
 static void
 count_servers(struct counts *c, const struct pool_local *l, uint64_t now)
 {
-	list_each(n, tmp, &l->active) {
+	list_each(n, tmp, &l->active)
+	{
 		const struct server *s = list_entry(n, struct server, place);
 
 		c->cancels += s->cancels;
@@ -84,7 +85,8 @@ count_servers(struct counts *c, const struct pool_local *l, uint64_t now)
 		else
 			c->tested++;
 	}
-	list_each(m, tmp2, &l->idle) {
+	list_each(m, tmp2, &l->idle)
+	{
 		if (needs_check(list_entry(m, struct server, place), now))
 			c->used++;
 		else
@@ -101,8 +103,9 @@ pool_census_visit(struct pool_census *census, struct worker *w)
 		struct counts *c = &census->of[i];
 		struct pool_local *l = pool_local(c->pool, w);
 		struct list_node *oldest = list_first(&l->waiting);
-		uint64_t since = oldest == NULL ? now
-						: list_entry(oldest, struct pool_ticket, place)->since_ms;
+		uint64_t since = oldest == NULL
+				     ? now
+				     : list_entry(oldest, struct pool_ticket, place)->since_ms;
 
 		c->clients += atomic_load_explicit(&l->n_clients, memory_order_relaxed);
 		c->waiting += atomic_load_explicit(&l->hungry, memory_order_relaxed);
@@ -136,7 +139,8 @@ merge_replication(struct pool_census *census)
 	for (size_t i = 0; i < census->n; i++) {
 		struct counts *c = &census->of[i];
 
-		for (size_t j = 0; c->pool->replication != NULL && !c->merged && j < census->n; j++) {
+		for (size_t j = 0; c->pool->replication != NULL && !c->merged && j < census->n;
+		     j++) {
 			struct counts *to = &census->of[j];
 
 			if (to->pool->db == c->pool->db && to->pool->user == c->pool->user &&
@@ -184,7 +188,8 @@ pool_row(const struct counts *c, const struct config *cfg, const struct pool_vie
 }
 
 void
-pool_census_rows(struct pool_census *census, const struct config *cfg, const struct pool_view_sink *k)
+pool_census_rows(struct pool_census *census, const struct config *cfg,
+    const struct pool_view_sink *k)
 {
 	merge_replication(census);
 	for (size_t i = 0; i < census->n; i++)

@@ -311,8 +311,14 @@ pool_set_apply(const struct config *old, const struct config *cfg)
 	}
 	for (n = hmap_first(&set.users); n != NULL; n = hmap_after(&set.users, n))
 		pool_rules_user(hmap_entry(n, struct quota, node), cfg);
-	for (n = hmap_first(&set.pools); n != NULL; n = hmap_after(&set.pools, n))
-		pool_rules_pool(hmap_entry(n, struct pool, node), cfg);
+	for (n = hmap_first(&set.pools); n != NULL; n = hmap_after(&set.pools, n)) {
+		struct pool *p = hmap_entry(n, struct pool, node);
+
+		pool_rules_pool(p, cfg);
+		/* who waits may be served now, and what is idle may be too much */
+		for (int i = 0; old != NULL && i < p->n_local; i++)
+			pool_ask(&p->local[i]);
+	}
 	pthread_mutex_unlock(&set.lock);
 }
 

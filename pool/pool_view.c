@@ -192,8 +192,7 @@ server_row(const struct pool_view_sink *k, const struct server *s, bool buffers)
 static void
 server_list(const struct pool_view_sink *k, const struct list_node *head, bool buffers)
 {
-	list_each(n, tmp, head)
-		server_row(k, list_entry(n, struct server, place), buffers);
+	list_each(n, tmp, head) server_row(k, list_entry(n, struct server, place), buffers);
 }
 
 void

@@ -52,13 +52,14 @@ struct pool_view_socket {
 void pool_view_local(int fd, char *addr, size_t n, int *port);
 /* A loop's time as text in local time, "" for 0. */
 const char *pool_view_time(uint64_t at_ms, uint64_t now_ms, char *buf, size_t n);
-void pool_view_socket(const struct pool_view_sink *, const struct pool_view_socket *, uint64_t now_ms,
-    bool buffers);
+void pool_view_socket(const struct pool_view_sink *, const struct pool_view_socket *,
+    uint64_t now_ms, bool buffers);
 /* The values of replication as PgBouncer words them. */
 const char *pool_view_replication(const char *value);
 
 /* On the worker's thread: its servers. */
-void pool_view_servers(struct worker *, const struct pool_view_sink *, bool only_active, bool buffers);
+void pool_view_servers(struct worker *, const struct pool_view_sink *, bool only_active,
+    bool buffers);
 
 /* ---- pools ---- */
 
@@ -90,7 +91,7 @@ enum {
 #define POOL_VIEW_STAT(name) POOL_STAT_##name,
 	STATS_EACH(POOL_VIEW_STAT)
 #undef POOL_VIEW_STAT
-	POOL_STATS
+	    POOL_STATS
 };
 
 struct stats_census;

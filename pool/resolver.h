@@ -22,8 +22,8 @@ struct resolve_job {
 	const char *name; /* alive until done */
 
 	/* set at the end */
-	struct resolved *addrs; /* the asker's reference, or NULL: see `why` */
-	const char *why;	/* static text */
+	struct resolved *addrs;	   /* the asker's reference, or NULL: see `why` */
+	const char *why;	   /* static text */
 	struct resolver *resolver; /* the resolver's while it has the job */
 };
 

@@ -85,6 +85,8 @@ server_adopt(struct connect_job *job, struct pool *pool, struct worker *w)
 	server_statements_init(&s->statements);
 	buf_init(&s->in, WORKER_RBUF_SIZE / 2);
 	stream_init(&s->stream, job->fd, &ops);
+	/* a server that has died must be known to be dead before a client of the same turn is given to it */
+	watch_first(&s->stream.watch);
 	if (job->ssl != NULL)
 		stream_adopt_tls(&s->stream, job->ssl);
 	job->pg = NULL;

@@ -123,8 +123,8 @@ resume(struct console_errand *e)
 	else if (name != NULL && pool_set_database(name) == NULL)
 		answer(e, FAULT_CONSOLE_OBJECT, "no such database");
 	else
-		answer(e, FAULT_CONSOLE_STATE, name == NULL ? "no database is paused"
-							    : "the database is not paused");
+		answer(e, FAULT_CONSOLE_STATE,
+		    name == NULL ? "no database is paused" : "the database is not paused");
 }
 
 static void
@@ -155,7 +155,9 @@ deliver_errand(struct worker *main_thread, struct letter *l)
 		answer(e, app_reload(admin.app, err, sizeof(err)) ? FAULT_NONE : FAULT_CONFIG, err);
 		break;
 	case CONSOLE_SET:
-		answer(e, app_set(admin.app, c->name, c->value, err, sizeof(err)) ? FAULT_NONE : FAULT_CONFIG,
+		answer(e,
+		    app_set(admin.app, c->name, c->value, err, sizeof(err)) ? FAULT_NONE
+									    : FAULT_CONFIG,
 		    err);
 		break;
 	case CONSOLE_PAUSE:
@@ -220,8 +222,9 @@ log_period(const struct sampling *s, uint64_t length_us)
 
 		average[i] = by == 0 ? 0 : (unsigned long long)(grown / (double)by);
 	}
-	log_info("stats: %llu xacts/s, %llu queries/s, %llu client parses/s, %llu server parses/s, "
-		 "%llu binds/s, in %llu B/s, out %llu B/s, xact %llu us, query %llu us, wait %llu us",
+	log_info(
+	    "stats: %llu xacts/s, %llu queries/s, %llu client parses/s, %llu server parses/s, "
+	    "%llu binds/s, in %llu B/s, out %llu B/s, xact %llu us, query %llu us, wait %llu us",
 	    average[POOL_STAT_xacts], average[POOL_STAT_queries], average[POOL_STAT_client_parses],
 	    average[POOL_STAT_server_parses], average[POOL_STAT_binds], average[POOL_STAT_received],
 	    average[POOL_STAT_sent], average[POOL_STAT_xact_us], average[POOL_STAT_query_us],

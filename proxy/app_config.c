@@ -9,7 +9,6 @@
 #include "proxy/config/config.h"
 
 #include <errno.h>
-#include <openssl/ssl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -80,7 +79,7 @@ check_server_tls(const struct config *c, struct faults *f)
 		say(f, true, NULL, 0, err);
 		return false;
 	}
-	SSL_CTX_free(ctx);
+	tls_ctx_free(ctx);
 	return true;
 }
 

@@ -42,7 +42,7 @@ options_of(const struct config *cfg)
 {
 	return (struct listen_options){
 		.backlog = cfg->listen_backlog,
-		.defer_accept = cfg->tcp_defer_accept != 0,
+		.defer_accept = (int)cfg->tcp_defer_accept,
 		.keepalive = cfg->tcp_keepalive,
 		.keepcnt = cfg->tcp_keepcnt,
 		.keepidle = cfg->tcp_keepidle,

@@ -85,7 +85,8 @@ find_or_make(struct averages *a, const char *name)
 	if (e != NULL)
 		return e;
 	e = calloc(1, sizeof(*e));
-	if (e == NULL || (e->name = strdup(name)) == NULL || !hmap_add(&a->entries, &e->node, hash)) {
+	if (e == NULL || (e->name = strdup(name)) == NULL ||
+	    !hmap_add(&a->entries, &e->node, hash)) {
 		entry_free(e);
 		return NULL;
 	}

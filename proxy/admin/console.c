@@ -242,8 +242,8 @@ parse_show(struct console_command *c, const struct words *w, const struct view *
 		c->value = c->name;
 		c->name = "?column? int4";
 	} else {
-		return bad(FAULT_CONSOLE_OBJECT, err, errlen, "there is nothing to show by the name of",
-		    c->name);
+		return bad(FAULT_CONSOLE_OBJECT, err, errlen,
+		    "there is nothing to show by the name of", c->name);
 	}
 	return FAULT_NONE;
 }
@@ -289,8 +289,8 @@ parse_number(struct console_command *c, const struct words *w, char *err, size_t
 		if (*end == '\0' && errno == 0)
 			return FAULT_NONE;
 	}
-	return bad(FAULT_CONSOLE_SYNTAX, err, errlen, "KILL_CLIENT takes the id that SHOW CLIENTS shows",
-	    NULL);
+	return bad(FAULT_CONSOLE_SYNTAX, err, errlen,
+	    "KILL_CLIENT takes the id that SHOW CLIENTS shows", NULL);
 }
 
 static enum fault
@@ -309,7 +309,8 @@ parse_arguments(struct console_command *c, enum arguments takes, const struct wo
 	case TAKES_NUMBER:
 		return parse_number(c, w, err, errlen);
 	case IS_NOT_SERVED:
-		return bad(FAULT_CONSOLE_SYNTAX, err, errlen, "this version does not serve", w->text[0]);
+		return bad(FAULT_CONSOLE_SYNTAX, err, errlen, "this version does not serve",
+		    w->text[0]);
 	default:
 		break;
 	}
@@ -324,8 +325,8 @@ parse_arguments(struct console_command *c, enum arguments takes, const struct wo
 }
 
 enum fault
-console_parse(struct console_command *c, const char *line, char *room, const struct view *views, char *err,
-    size_t errlen)
+console_parse(struct console_command *c, const char *line, char *room, const struct view *views,
+    char *err, size_t errlen)
 {
 	struct words w = { .room = room };
 	const char *wrong = split(&w, line);

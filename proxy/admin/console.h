@@ -33,12 +33,13 @@ enum console_role console_role(const struct config *, const char *user);
 /* One SHOW. Per-worker data is read on its worker: `visit` runs on each in turn, with what `begin` made,
  * before `finish` runs on the asker's. A struct view is constant. */
 struct view {
-	const char *name; /* upper case; NULL ends a table of views */
+	const char *name;	    /* upper case; NULL ends a table of views */
 	const char *const *columns; /* table.h */
 	bool admin_only;
 	void *(*begin)(void); /* NULL: no state. Returns NULL when out of memory */
 	void (*visit)(struct worker *, struct table *, void *state); /* NULL: nothing per worker */
-	void (*finish)(struct worker *home, struct console_host *, struct table *, void *state); /* or NULL */
+	void (*finish)(struct worker *home, struct console_host *, struct table *,
+	    void *state);	      /* or NULL */
 	void (*discard)(void *state); /* with begin */
 };
 
@@ -63,7 +64,7 @@ enum console_shutdown { CONSOLE_NOW, CONSOLE_WAIT_SERVERS, CONSOLE_WAIT_CLIENTS 
 
 struct console_command {
 	enum console_verb verb;
-	const char *tag;  /* of CommandComplete */
+	const char *tag; /* of CommandComplete */
 	bool admin_only;
 	const struct view *view; /* SHOW */
 	const char *name;	 /* a database (NULL = all), a key; inside the line or constant */
@@ -76,8 +77,8 @@ struct console_command {
  * into it. FAULT_NONE, or what is wrong with a sentence in err. */
 #define CONSOLE_WORDS_MAX 6
 #define CONSOLE_ROOM(len) ((len) + CONSOLE_WORDS_MAX)
-enum fault console_parse(struct console_command *, const char *line, char *room, const struct view *views,
-    char *err, size_t errlen);
+enum fault console_parse(struct console_command *, const char *line, char *room,
+    const struct view *views, char *err, size_t errlen);
 /* The lines of SHOW HELP. */
 void console_help(struct buf *, const struct view *views);
 
@@ -91,15 +92,15 @@ struct console_errand {
 	struct console_host *host;
 	struct worker *home;
 	const struct console_command *command; /* unchanged while under way */
-	atomic_bool abandoned;	  /* nobody waits for the answer any more */
-	enum fault fault;	  /* the answer ... */
-	char message[512];	  /* ... "" = the fault's own sentence */
+	atomic_bool abandoned;		       /* nobody waits for the answer any more */
+	enum fault fault;		       /* the answer ... */
+	char message[512];		       /* ... "" = the fault's own sentence */
 	void (*done)(struct worker *home, struct console_errand *); /* on home, exactly once */
 };
 
 struct console_host {
 	const char *version;
-	struct averages *averages; /* of struct stats per database */
+	struct averages *averages;	   /* of struct stats per database */
 	_Atomic uint64_t commands, logins; /* of all consoles */
 	/* From any thread. SET, RELOAD, PAUSE, RESUME, SHUTDOWN. */
 	void (*ask)(struct console_host *, struct console_errand *);

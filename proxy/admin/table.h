@@ -42,7 +42,7 @@ table_rows(const struct table *t)
 }
 
 /* Calls row for each row; values are texts, NULL = SQL NULL, valid during the call. */
-void table_each(const struct table *,
-    void (*row)(void *arg, const char *const *values, unsigned n), void *arg);
+void table_each(const struct table *, void (*row)(void *arg, const char *const *values, unsigned n),
+    void *arg);
 
 #endif

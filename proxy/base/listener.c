@@ -28,8 +28,8 @@ static void
 set_tcp_options(int fd, const struct listen_options *o)
 {
 	set_int(fd, IPPROTO_TCP, TCP_NODELAY, 1);
-	if (o->defer_accept)
-		set_int(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, 45);
+	if (o->defer_accept > 0)
+		set_int(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, o->defer_accept);
 	if (o->keepalive) {
 		set_int(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
 		if (o->keepcnt > 0)

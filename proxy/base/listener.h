@@ -12,7 +12,7 @@
 
 struct listen_options {
 	int backlog;
-	bool defer_accept;
+	int defer_accept; /* seconds, 0 = off */
 	bool keepalive;
 	int keepcnt, keepidle, keepintvl; /* 0 = the system's */
 	int socket_buffer;		  /* bytes, 0 = the system's */

@@ -136,6 +136,12 @@ watch_feed(struct loop *l, struct watch *w, int events)
 }
 
 void
+watch_first(struct watch *w)
+{
+	ev_set_priority(&w->io, EV_MAXPRI - 1);
+}
+
+void
 loop_deadline(struct loop *l, struct deadline *d, uint64_t at_ms)
 {
 	wheel_set(&l->wheel, d, at_ms);

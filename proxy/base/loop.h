@@ -65,6 +65,9 @@ watch_events(const struct watch *w)
  * inside the TLS library). */
 void watch_feed(struct loop *, struct watch *, int events);
 
+/* Its events come before those of all other watches of the same turn. Before watch_start(). */
+void watch_first(struct watch *);
+
 /* Deadline at an absolute loop_now_ms() time; see wheel.h. */
 void loop_deadline(struct loop *, struct deadline *, uint64_t at_ms);
 void loop_deadline_remove(struct loop *, struct deadline *);

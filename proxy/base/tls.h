@@ -30,6 +30,7 @@ struct tls_settings {
  * it refuses clients that offer ALPN without "postgresql"; it neither caches sessions nor issues
  * tickets. */
 SSL_CTX *tls_server_ctx(const struct tls_settings *, char *err, size_t errlen);
+void tls_ctx_free(SSL_CTX *); /* NULL is harmless */
 SSL_CTX *tls_client_ctx(const struct tls_settings *, char *err, size_t errlen);
 /* Prepares one connection of a client context: server name indication and, in verify-full, the name
  * or address that the certificate must carry. -1 = no memory. */

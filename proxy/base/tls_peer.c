@@ -63,3 +63,9 @@ tls_last_error(char *buf, size_t len)
 	ERR_clear_error();
 	return buf;
 }
+
+void
+tls_ctx_free(SSL_CTX *ctx)
+{
+	SSL_CTX_free(ctx);
+}

@@ -16,7 +16,8 @@ fail(struct console *c, const char *sqlstate, const char *message)
 static void
 fail_as(struct console *c, enum fault f, const char *message)
 {
-	fail(c, fault_sqlstate(f), message != NULL && message[0] != '\0' ? message : fault_sentence(f));
+	fail(c, fault_sqlstate(f),
+	    message != NULL && message[0] != '\0' ? message : fault_sentence(f));
 }
 
 static void

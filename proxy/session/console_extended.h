@@ -26,7 +26,8 @@ struct console {
 /* A message of type P, B, D, E or C. Its answer, or an error, is in out; or a job is under way. */
 void console_extended(struct console *, char type, const uint8_t *payload, size_t n);
 /* Carries a line out; shared with the simple protocol. */
-enum console_outcome console_carry_out(struct console *, struct console_line *, bool describe, uint32_t binary);
+enum console_outcome console_carry_out(struct console *, struct console_line *, bool describe,
+    uint32_t binary);
 void console_refuse(struct console *, const char *sqlstate, const char *message);
 
 #endif

@@ -19,7 +19,8 @@
 struct console_job {
 	struct tour tour;
 	struct console_errand errand;
-	struct console_order order; /* session: not to be touched while under way; line: a reference */
+	struct console_order
+	    order; /* session: not to be touched while under way; line: a reference */
 	struct worker *home;
 	uint32_t slot;
 	uint64_t id;
@@ -50,7 +51,8 @@ put_help(struct buf *out)
 	if (buf_failed(&text))
 		out->failed = true;
 	else
-		pgwrite_notice(out, "NOTICE", "00000", "Console usage", (const char *)buf_data(&text));
+		pgwrite_notice(out, "NOTICE", "00000", "Console usage",
+		    (const char *)buf_data(&text));
 	buf_release(&text);
 }
 
@@ -231,7 +233,8 @@ visit_kill(struct worker *w, struct tour *t)
 	struct console_job *j = list_entry(t, struct console_job, tour);
 	uint64_t id = j->order.line->command.number;
 
-	list_each(n, tmp, &session_set_of(w)->all) {
+	list_each(n, tmp, &session_set_of(w)->all)
+	{
 		struct session *s = list_entry(n, struct session, place);
 
 		if (s->id == id && s->state != SESSION_CLOSING) {
@@ -248,7 +251,8 @@ kill_done(struct worker *home, struct tour *t)
 	struct console_job *j = list_entry(t, struct console_job, tour);
 
 	(void)home;
-	job_ends(j, j->found ? FAULT_NONE : FAULT_CONSOLE_OBJECT, "there is no client with that id");
+	job_ends(j, j->found ? FAULT_NONE : FAULT_CONSOLE_OBJECT,
+	    "there is no client with that id");
 }
 
 /* ---- RECONNECT ---- */
@@ -325,8 +329,8 @@ log_command(const struct console_order *o)
 {
 	const struct console_command *c = &o->line->command;
 
-	log_info("C-%llu: pgsluice/%s: %s%s%s command issued", (unsigned long long)o->session->id, o->user,
-	    c->tag, c->name != NULL ? " " : "", c->name != NULL ? c->name : "");
+	log_info("C-%llu: pgsluice/%s: %s%s%s command issued", (unsigned long long)o->session->id,
+	    o->user, c->tag, c->name != NULL ? " " : "", c->name != NULL ? c->name : "");
 }
 
 enum console_outcome

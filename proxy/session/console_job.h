@@ -28,7 +28,8 @@ enum console_outcome { CONSOLE_ANSWERED, CONSOLE_REFUSED, CONSOLE_UNDER_WAY };
 
 /* ANSWERED: the whole answer is in out. REFUSED: an ErrorResponse is. UNDER_WAY: *job is set and done
  * follows, unless the session goes first, which must console_job_abandon(). */
-enum console_outcome console_job_run(const struct console_order *, struct buf *out, struct console_job **job);
+enum console_outcome console_job_run(const struct console_order *, struct buf *out,
+    struct console_job **job);
 void console_job_abandon(struct console_job *); /* NULL is harmless */
 
 #endif

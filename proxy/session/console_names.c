@@ -56,7 +56,8 @@ console_names_init(struct console_names *names)
 struct console_named *
 console_names_find(const struct console_names *names, const char *name)
 {
-	list_each(n, tmp, &names->list) {
+	list_each(n, tmp, &names->list)
+	{
 		struct console_named *e = list_entry(n, struct console_named, place);
 
 		if (strcmp(e->name, name) == 0)
@@ -105,6 +106,5 @@ console_names_drop(struct console_names *names, const char *name)
 void
 console_names_clear(struct console_names *names)
 {
-	list_each(n, tmp, &names->list)
-		drop(names, list_entry(n, struct console_named, place));
+	list_each(n, tmp, &names->list) drop(names, list_entry(n, struct console_named, place));
 }

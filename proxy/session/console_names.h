@@ -42,7 +42,8 @@ void console_names_init(struct console_names *);
 void console_names_clear(struct console_names *);
 struct console_named *console_names_find(const struct console_names *, const char *name);
 /* Takes a reference of its own. NULL = too many, or no memory. The name must be free. */
-struct console_named *console_names_add(struct console_names *, const char *name, struct console_line *);
+struct console_named *console_names_add(struct console_names *, const char *name,
+    struct console_line *);
 void console_names_drop(struct console_names *, const char *name); /* harmless when there is none */
 
 #endif

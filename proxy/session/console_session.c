@@ -71,7 +71,8 @@ greet(struct session *s, const struct console *c, struct buf *out)
 	pgwrite_parameter_status(out, "server_version", version);
 	for (size_t i = 0; i < sizeof(fixed) / sizeof(fixed[0]); i++)
 		pgwrite_parameter_status(out, fixed[i][0], fixed[i][1]);
-	pgwrite_backend_key(out, (uint32_t)s->worker->index << PID_SLOT_BITS | s->slot, s->key, s->key_len);
+	pgwrite_backend_key(out, (uint32_t)s->worker->index << PID_SLOT_BITS | s->slot, s->key,
+	    s->key_len);
 	pgwrite_ready(out, 'I');
 	return !buf_failed(out) && stream_write(&s->stream, buf_data(out), buf_len(out)) == 0;
 }
@@ -134,8 +135,8 @@ console_begin(struct session *s, const char *user, struct buf *out)
 	}
 	atomic_fetch_add(&c->host->logins, 1);
 	if (cfg->log_connections)
-		log_info("C-%llu: login attempt: db=pgsluice user=%s tls=%s", (unsigned long long)s->id,
-		    c->user, s->stream.ssl != NULL ? "yes" : "no");
+		log_info("C-%llu: login attempt: db=pgsluice user=%s tls=%s",
+		    (unsigned long long)s->id, c->user, s->stream.ssl != NULL ? "yes" : "no");
 	session_set_login_ends(set, s);
 	list_push_back(&set->all, &s->place);
 	login_free(s->login);
@@ -186,7 +187,8 @@ console_carry_out(struct console *c, struct console_line *line, bool describe, u
 
 	atomic_fetch_add(&c->host->commands, 1);
 	if (line->command.admin_only && c->role != CONSOLE_ADMIN) {
-		console_refuse(c, fault_sqlstate(FAULT_CONSOLE_RIGHTS), fault_sentence(FAULT_CONSOLE_RIGHTS));
+		console_refuse(c, fault_sqlstate(FAULT_CONSOLE_RIGHTS),
+		    fault_sentence(FAULT_CONSOLE_RIGHTS));
 		return CONSOLE_REFUSED;
 	}
 	return console_job_run(&o, &c->out, &c->job);
@@ -211,8 +213,9 @@ query(struct console *c, const uint8_t *payload, size_t n)
 	if (line != NULL)
 		o = console_carry_out(c, line, true, 0);
 	else
-		pgwrite_error(&c->out, "ERROR", fault_sqlstate(f), err[0] != '\0' ? err : fault_sentence(f),
-		    NULL, f == FAULT_CONSOLE_SYNTAX ? "SHOW HELP lists the commands." : NULL);
+		pgwrite_error(&c->out, "ERROR", fault_sqlstate(f),
+		    err[0] != '\0' ? err : fault_sentence(f), NULL,
+		    f == FAULT_CONSOLE_SYNTAX ? "SHOW HELP lists the commands." : NULL);
 	console_line_unref(line);
 	if (o != CONSOLE_UNDER_WAY)
 		pgwrite_ready(&c->out, 'I');
@@ -297,7 +300,8 @@ go_on(struct console *c)
 		if (len < 4)
 			return fatal(c, FAULT_PROTOCOL, "invalid message length");
 		if (len > MESSAGE_MAX)
-			return fatal(c, FAULT_MESSAGE_TOO_LARGE, "a console message may have 64 kB");
+			return fatal(c, FAULT_MESSAGE_TOO_LARGE,
+			    "a console message may have 64 kB");
 		if (buf_len(&s->in) < len + 1)
 			break;
 		if (buf_len(&c->out) > STREAM_HIGH && !send_out(c))

@@ -8,7 +8,8 @@ struct table;
 struct worker;
 
 extern const char *const console_stats_columns[], *const console_stats_totals_columns[],
-    *const console_stats_averages_columns[], *const console_stats_sum_columns[];
+						      *const console_stats_averages_columns[],
+							  *const console_stats_sum_columns[];
 
 /* How each counter is averaged (averages.h), in the order of stats.h. */
 extern const signed char console_stats_per[];

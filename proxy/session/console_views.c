@@ -234,7 +234,8 @@ finish_mem(struct worker *home, struct console_host *host, struct table *t, void
 	    sizeof(struct pool) + (size_t)pool_worker(home)->n_workers * sizeof(struct pool_local),
 	    pools.pools);
 	mem_row(t, "server_cache", sizeof(struct server), pools.idle_servers + pools.used_servers);
-	mem_row(t, "client_cache", sizeof(struct session), p->sessions.clients + p->sessions.logins);
+	mem_row(t, "client_cache", sizeof(struct session),
+	    p->sessions.clients + p->sessions.logins);
 }
 
 /* ---- databases and users ---- */
@@ -278,7 +279,9 @@ number_or_null(struct table *t, int value)
 static void
 user_row(void *arg, struct quota *q)
 {
-	static const struct config_user unset = { .pool_mode = -1, .pool_size = -1, .reserve_pool_size = -1 };
+	static const struct config_user unset = { .pool_mode = -1,
+		.pool_size = -1,
+		.reserve_pool_size = -1 };
 	const struct users *u = arg;
 	const struct config_user *c = config_find_user(u->cfg, q->name);
 

@@ -119,7 +119,11 @@ finish(struct session *s, const struct welcome *w)
 	session_enter(s, SESSION_IDLE);
 	stream_resume(&s->stream);
 	/* a client in a hurry may have sent its first request already */
-	return buf_len(&s->in) == 0 || relay_refeed(s);
+	if (buf_len(&s->in) > 0)
+		return relay_refeed(s);
+	buf_release(&s->in);
+	s->in.wipe = false;
+	return true;
 }
 
 static void
@@ -309,6 +313,8 @@ authenticated(struct session *s)
 	return enter_pool(s);
 }
 
+static bool take_password(struct session *s);
+
 static bool
 verdict(struct session *s, enum auth_verdict v)
 {
@@ -317,7 +323,7 @@ verdict(struct session *s, enum auth_verdict v)
 
 	switch (v) {
 	case AUTH_MORE:
-		return send_out(s, l);
+		return send_out(s, l) && take_password(s);
 	case AUTH_OK:
 		return authenticated(s);
 	case AUTH_PROTOCOL_ERROR:
@@ -376,7 +382,6 @@ login_begin(struct session *s, uint32_t minor, const uint8_t *payload, size_t n)
 	l->minor = minor > 2 ? 2 : minor;
 	buf_init(&l->out, 256 * 1024);
 	f = startup_params_parse(&l->asked, payload, n, l->env->cfg->ignore_startup_parameters);
-	buf_release(&s->in);
 	if (f != FAULT_NONE)
 		return session_fail(s, f, l->asked.why);
 	session_enter(s, SESSION_LOGIN);
@@ -384,30 +389,16 @@ login_begin(struct session *s, uint32_t minor, const uint8_t *payload, size_t n)
 	return verdict(s, start_auth(s, l));
 }
 
-bool
-login_readable(struct session *s)
+/* One authentication message, if it is here as a whole. */
+static bool
+take_password(struct session *s)
 {
-	uint8_t *rbuf = s->worker->rbuf;
 	struct login *l = s->login;
-	size_t n;
-	ssize_t got;
-	uint32_t len;
+	size_t n = buf_len(&s->in);
 	enum auth_verdict v;
+	uint32_t len;
 
-	s->in.wipe = true;
-	got = stream_read(&s->stream, rbuf, CLIENT_AUTH_PAYLOAD_MAX + PGMSG_HEADER + 1 - buf_len(&s->in));
-	if (got == 0)
-		return true;
-	if (got == -1) {
-		session_end(s, "client unexpected eof during login");
-		return false;
-	}
-	buf_put(&s->in, rbuf, (size_t)got);
-	explicit_bzero(rbuf, (size_t)got);
-	n = buf_len(&s->in);
-	if (buf_failed(&s->in))
-		return session_fail(s, FAULT_MEMORY, NULL);
-	if (buf_data(&s->in)[0] != 'p')
+	if (n > 0 && buf_data(&s->in)[0] != 'p')
 		return session_fail(s, FAULT_PROTOCOL, "expected an authentication message");
 	if (n < PGMSG_HEADER)
 		return true;
@@ -416,10 +407,30 @@ login_readable(struct session *s)
 		return session_fail(s, FAULT_PROTOCOL, "invalid length of an authentication message");
 	if (n < len + 1u)
 		return true;
-	if (n > len + 1u)
-		return session_fail(s, FAULT_PROTOCOL, "data was sent behind an authentication message");
 	v = client_auth_input(l->auth, buf_data(&s->in) + PGMSG_HEADER, len - 4, &l->out);
-	buf_release(&s->in);
-	s->in.wipe = false;
+	explicit_bzero(s->in.mem + s->in.head, len + 1u);
+	buf_consume(&s->in, len + 1u);
 	return verdict(s, v);
+}
+
+bool
+login_readable(struct session *s)
+{
+	uint8_t *rbuf = s->worker->rbuf;
+	ssize_t got;
+
+	/* it may hold a password: wiped when it goes */
+	s->in.wipe = true;
+	got = stream_read(&s->stream, rbuf, CLIENT_AUTH_PAYLOAD_MAX + PGMSG_HEADER + 1);
+	if (got == 0)
+		return true;
+	if (got == -1) {
+		session_end(s, "client unexpected eof during login");
+		return false;
+	}
+	buf_put(&s->in, rbuf, (size_t)got);
+	explicit_bzero(rbuf, (size_t)got);
+	if (buf_failed(&s->in))
+		return session_fail(s, FAULT_MEMORY, NULL);
+	return take_password(s);
 }

@@ -11,7 +11,7 @@ struct server;
 struct session;
 
 /* The payload of a version 3 startup packet. User, database and parameters are settled here once and for
- * all. false: the session is gone. */
+ * all. What came behind it is in session.in. false: the session is gone. */
 bool login_begin(struct session *, uint32_t minor, const uint8_t *payload, size_t n);
 bool login_readable(struct session *);
 /* The login waited for a server of its pool, and here it is: what the client is to be told is known now, and

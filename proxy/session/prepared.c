@@ -162,12 +162,23 @@ parse_stray(struct session *s, struct relay_out *o, const char *name)
 	       server_expect(s->server, REQUEST_PARSE, REQUEST_SWALLOW, NULL);
 }
 
+static bool
+is_stray(const struct buf *strays, const char *name)
+{
+	const char *at = (const char *)buf_data(strays), *end = at + buf_len(strays);
+
+	for (; at < end; at += strlen(at) + 1)
+		if (strcmp(at, name) == 0)
+			return true;
+	return false;
+}
+
 /* The client has a statement of that name already. So that the server itself says so -- 42P05, at this
  * place of the pipeline, with the client's name -- it gets the name twice. */
 static bool
 parse_duplicate(struct session *s, struct relay_out *o, const char *name, const uint8_t *msg, size_t total)
 {
-	if (!parse_stray(s, o, name))
+	if (!is_stray(&s->statements->strays, name) && !parse_stray(s, o, name))
 		return false;
 	relay_pass(o, msg, total);
 	return server_expect(s->server, REQUEST_PARSE, REQUEST_FORWARD, NULL);

@@ -1,6 +1,7 @@
 #include "proxy/session/relay_attach.h"
 
 #include "pool/params.h"
+#include "pool/reset.h"
 #include "proxy/base/log.h"
 #include "proxy/config/config.h"
 #include "proxy/session/login.h"
@@ -140,9 +141,13 @@ relay_release(struct session *s)
 		params_each(server->params, follow, s);
 	s->server = NULL;
 	atomic_fetch_sub_explicit(&pool_local(s->pool, s->worker)->n_clients_active, 1, memory_order_relaxed);
-	server_let_go(server);
 	session_enter(s, SESSION_IDLE);
-	pool_give_back(server);
+	if (atomic_load_explicit(&s->pool->rules.reset_always, memory_order_relaxed)) {
+		reset_server(server, true);
+	} else {
+		server_let_go(server);
+		pool_give_back(server);
+	}
 	if (s->closing_after)
 		return session_fail(s, FAULT_SHUTDOWN, NULL);
 	return true;

@@ -18,6 +18,7 @@ struct delivery {
 	struct server_sink sink;
 	struct session *s;
 	bool client_gone;
+	bool refused; /* statement pooling: a transaction was begun, its answer is not for the client */
 };
 
 static void
@@ -25,6 +26,8 @@ deliver(struct server_sink *sink, const uint8_t *p, size_t n)
 {
 	struct delivery *d = list_entry(sink, struct delivery, sink);
 
+	if (d->refused)
+		return;
 	d->s->pool->db->stats[d->s->worker->index].sent += n;
 	if (!d->client_gone && stream_write(&d->s->stream, p, n) == -1)
 		d->client_gone = true;
@@ -75,12 +78,17 @@ static enum request_verdict
 on_event(struct server_sink *sink, struct server *server, uint8_t type, const uint8_t *payload, size_t n,
     enum request_verdict v)
 {
-	struct session *s = list_entry(sink, struct delivery, sink)->s;
+	struct delivery *d = list_entry(sink, struct delivery, sink);
+	struct session *s = d->s;
 
 	switch (type) {
 	case 'Z':
-		if (v == REQUEST_PASS)
-			count_answer(s, server);
+		if (v != REQUEST_PASS)
+			break;
+		count_answer(s, server);
+		if (server->status != 'I' && atomic_load_explicit(&s->pool->rules.mode, memory_order_relaxed) ==
+						 POOL_STATEMENT)
+			d->refused = true;
 		break;
 	case 'E':
 		note_error(s, payload, n);
@@ -107,11 +115,8 @@ answered(struct session *s, struct server *server)
 
 	if (s->state == SESSION_ACTIVE && relay_has_time_limits(s))
 		session_arm(s);
-	if (server->status != 'I') {
-		if (mode == POOL_STATEMENT)
-			return session_fail(s, FAULT_STATEMENT_POOLING, NULL);
+	if (server->status != 'I')
 		return true;
-	}
 	if (s->body_left > 0)
 		return true;
 	if (mode == POOL_SESSION || s->pinned) {
@@ -138,6 +143,8 @@ server_readable(struct server_holder *h, struct server *server)
 	}
 	if (s->params_failed)
 		return session_fail(s, FAULT_PARAMETER, NULL);
+	if (d.refused)
+		return session_fail(s, FAULT_STATEMENT_POOLING, NULL);
 	if (r == PUMP_LOST)
 		return relay_server_lost(s);
 	if (r == PUMP_BAD) {

@@ -202,10 +202,12 @@ let_go(struct session *s)
 	}
 	if (s->pool != NULL)
 		pool_withdraw(s->pool, s->worker, &s->ticket);
-	if (s->state < SESSION_WELCOME) {
-		session_set_login_ends(set, s);
+	if (s->state <= SESSION_WELCOME) {
 		login_free(s->login);
 		s->login = NULL;
+	}
+	if (s->state < SESSION_WELCOME) {
+		session_set_login_ends(set, s);
 	} else if (s->state == SESSION_CONSOLE) {
 		console_session_free(s->console);
 		s->console = NULL;

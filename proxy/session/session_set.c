@@ -5,7 +5,6 @@
 #include "proxy/config/config.h"
 #include "proxy/session/session.h"
 
-#include <openssl/ssl.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -25,7 +24,7 @@ session_env_unref(struct session_env *e)
 		return;
 	config_unref(e->cfg);
 	userlist_unref(e->users);
-	SSL_CTX_free(e->tls);
+	tls_ctx_free(e->tls);
 	free(e);
 }
 

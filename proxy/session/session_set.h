@@ -4,9 +4,9 @@
 
 #include "proxy/base/buf.h"
 #include "proxy/base/list.h"
+#include "proxy/base/tls.h"
 #include "proxy/base/worker.h"
 
-#include <openssl/types.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>

@@ -82,9 +82,11 @@ client_row(const struct session *s, const char *state, const struct pool_view_si
 }
 
 void
-session_view_clients(struct worker *w, const struct pool_view_sink *k, bool only_active, bool buffers)
+session_view_clients(struct worker *w, const struct pool_view_sink *k, bool only_active,
+    bool buffers)
 {
-	list_each(n, tmp, &session_set_of(w)->all) {
+	list_each(n, tmp, &session_set_of(w)->all)
+	{
 		const struct session *s = list_entry(n, struct session, place);
 		const char *state = state_of(s);
 
@@ -98,7 +100,8 @@ session_view_count(struct worker *w, struct session_view_counts *c)
 {
 	const struct session_set *set = session_set_of(w);
 
-	list_each(n, tmp, &set->all) {
+	list_each(n, tmp, &set->all)
+	{
 		const struct session *s = list_entry(n, struct session, place);
 
 		if (state_of(s) != NULL)
@@ -106,6 +109,5 @@ session_view_count(struct worker *w, struct session_view_counts *c)
 		if (s->state == SESSION_CONSOLE)
 			c->consoles++;
 	}
-	list_each(m, tmp2, &set->logins)
-		c->logins++;
+	list_each(m, tmp2, &set->logins) c->logins++;
 }

@@ -10,7 +10,8 @@ struct server;
 struct worker;
 
 /* Rows of pool_view_server_columns, or with `buffers` of pool_view_socket_columns. */
-void session_view_clients(struct worker *, const struct pool_view_sink *, bool only_active, bool buffers);
+void session_view_clients(struct worker *, const struct pool_view_sink *, bool only_active,
+    bool buffers);
 /* The `holder` of a pool_view_sink: the client that has this server, 0 = none. */
 uint64_t session_view_holder(const struct server *);
 

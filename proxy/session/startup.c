@@ -113,8 +113,8 @@ packet(struct session *s, const uint8_t *p, size_t n)
 	}
 	if (n < len)
 		return true;
-	if (n > len)
-		return session_fail(s, FAULT_PROTOCOL, "data was sent together with the startup packet");
+	/* a client in a hurry may have sent its password and first request too */
+	buf_consume(&s->in, len);
 	return version_3(s, code, p + 8, len - 8);
 }
 

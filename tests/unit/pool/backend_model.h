@@ -10,7 +10,7 @@
 #include <stdint.h>
 #include <string.h>
 
-enum { MODEL_QUEUE = 512 };
+enum { MODEL_QUEUE = 1024 };
 
 /* What the message does when its turn comes. */
 enum outcome { OUT_OK, OUT_ERROR, OUT_EMPTY, OUT_SUSPENDED, OUT_COPY_IN, OUT_COPY_OUT, OUT_FATAL };

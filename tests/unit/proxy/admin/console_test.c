@@ -63,9 +63,9 @@ static void
 spelling_is_free(void **state)
 {
 	struct console_command c;
-	static const char *const lines[] = { "SHOW POOLS", "show pools;", "  Show\tPools ; ;", "SELECT pools",
-		"show \"pools\"", "SHOW 'POOLS'", "/* app */ show -- all\n pools", "show /**/pools",
-		";show pools" };
+	static const char *const lines[] = { "SHOW POOLS", "show pools;", "  Show\tPools ; ;",
+		"SELECT pools", "show \"pools\"", "SHOW 'POOLS'", "/* app */ show -- all\n pools",
+		"show /**/pools", ";show pools" };
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
@@ -220,7 +220,9 @@ help(void **state)
 static void
 roles(void **state)
 {
-	struct config cfg = { .auth_type = AUTH_SCRAM, .admin_users = "root, ann ,bob", .stats_users = "sam" };
+	struct config cfg = { .auth_type = AUTH_SCRAM,
+		.admin_users = "root, ann ,bob",
+		.stats_users = "sam" };
 
 	(void)state;
 	assert_int_equal(console_role(&cfg, "root"), CONSOLE_ADMIN);

@@ -24,7 +24,8 @@ see(void *arg, const char *const *values, unsigned n)
 	for (unsigned i = 0; i < n; i++) {
 		size_t at = strlen(s->text);
 
-		(void)snprintf(s->text + at, sizeof(s->text) - at, "%s|", values[i] ? values[i] : "NULL");
+		(void)snprintf(s->text + at, sizeof(s->text) - at, "%s|",
+		    values[i] ? values[i] : "NULL");
 	}
 	s->rows++;
 }
