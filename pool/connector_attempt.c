@@ -22,7 +22,8 @@ on_notice(void *arg, const PGresult *r)
 	struct connector_attempt *a = arg;
 	const char *text = PQresultErrorField(r, PG_DIAG_MESSAGE_PRIMARY);
 
-	a->noticed = true;
+	if (connector_trace_ready((const char *)buf_data(&a->trace.text), buf_len(&a->trace.text)))
+		a->late_notice = true;
 	log_debug("server \"%s\" says at login: %s", a->host, text != NULL ? text : "nothing");
 }
 
@@ -79,12 +80,21 @@ on_ready(struct watch *w, int events)
 
 	(void)events;
 	watch_stop(a->loop, &a->watch);
+	if (a->logged_in) {
+		a->ops->ended(a, NULL);
+		return;
+	}
 	switch (PQconnectPoll(a->pg)) {
 	case PGRES_POLLING_READING:
 		wait_for(a, WATCH_READ);
 		return;
 	case PGRES_POLLING_OK:
-		a->ops->ended(a, NULL);
+		/* libev takes a socket out of epoll when an event arrives that nobody waits for. The
+		 * socket is writable: with this watch, stopped as soon as it is called, the event
+		 * arrives in the turn after that and not when another thread owns (or has closed, and
+		 * opened anew) that descriptor. */
+		a->logged_in = true;
+		wait_for(a, WATCH_WRITE);
 		return;
 	case PGRES_POLLING_FAILED:
 		connector_error_read(PQerrorMessage(a->pg), &e);
@@ -117,7 +127,7 @@ connector_attempt_open(struct connector_attempt *a, const struct connect_target 
 		return -1;
 	}
 	a->host = host;
-	a->tracing = a->reached = a->noticed = false;
+	a->tracing = a->reached = a->logged_in = a->late_notice = false;
 	connector_params_fill(&p, target, host, addr);
 	a->pg = PQconnectStartParams(p.key, p.value, 0);
 	if (a->pg == NULL) {
@@ -153,19 +163,19 @@ connector_attempt_close(struct connector_attempt *a)
 
 /* ---- handing over ---- */
 
-/* Nothing that libpq has read may be lost. What it holds beyond ReadyForQuery is parsed by
- * PQisBusy(): a ParameterStatus lands in the trace, anything else shows as notice or notification. */
+/* Nothing that libpq has read may be lost. What it holds beyond ReadyForQuery it parses at once, or
+ * in PQisBusy(): a ParameterStatus lands in the trace, anything else shows as notice or
+ * notification. */
 static bool
 is_clean(struct connector_attempt *a)
 {
 	PGnotify *notify;
 	bool clean;
 
-	a->noticed = false;
 	if (PQisBusy(a->pg) || PQtransactionStatus(a->pg) != PQTRANS_IDLE)
 		return false;
 	notify = PQnotifies(a->pg);
-	clean = notify == NULL && !a->noticed;
+	clean = notify == NULL && !a->late_notice;
 	PQfreemem(notify);
 	return clean;
 }

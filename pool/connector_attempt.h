@@ -16,7 +16,8 @@ struct connector_error;
 struct connector_attempt_ops {
 	/* From the loop only. The TCP connection (and no more) is up. */
 	void (*reached)(struct connector_attempt *);
-	/* From the loop only. NULL: logged in, connector_attempt_take() is next. Else it is closed. */
+	/* From the loop only. NULL: logged in, connector_attempt_take() is next. Else it is closed.
+	 * The loop lets go of the socket in its next turn, not at once. */
 	void (*ended)(struct connector_attempt *, const struct connector_error *);
 };
 
@@ -27,8 +28,8 @@ struct connector_attempt {
 	struct watch watch;
 	struct connector_trace trace;
 	const char *host;
-	bool tracing, reached;
-	bool noticed; /* libpq met a notice */
+	bool tracing, reached, logged_in;
+	bool late_notice; /* libpq met one behind ReadyForQuery */
 };
 
 /* Closed; its memory may be freed. */

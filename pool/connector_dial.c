@@ -63,6 +63,22 @@ give_back(struct connect_job *job)
 }
 
 static void
+deliver_to_asker(struct worker *w, struct letter *l)
+{
+	(void)w;
+	give_back(list_entry(l, struct connect_job, letter));
+}
+
+/* By way of our own mailbox: then the loop has let go of the socket, see connector_attempt.c. */
+static void
+give_back_next_turn(struct connector_thread *t, struct connect_job *job)
+{
+	list_init(&job->letter.node);
+	job->letter.deliver = deliver_to_asker;
+	worker_post(&t->worker, &job->letter);
+}
+
+static void
 fail_job(struct connect_job *job, const struct connector_error *e, const char *where)
 {
 	job->result = e->result;
@@ -145,8 +161,8 @@ on_ended(struct connector_attempt *a, const struct connector_error *failure)
 	job->host_used = d->host_index;
 	if (d->addrs != NULL)
 		atomic_store(&d->addrs->good, d->addr);
+	give_back_next_turn(d->thread, job);
 	dial_free(d);
-	give_back(job);
 }
 
 static const struct connector_attempt_ops attempt_ops = { .reached = on_reached,
@@ -295,6 +311,9 @@ on_deadline(struct deadline *deadline)
 		note_text(d,
 		    d->attempt.reached ? "timeout during the login" : "timeout while connecting");
 		connector_attempt_close(&d->attempt);
+		/* the next job should not spend its time there too */
+		if (d->addrs != NULL)
+			atomic_store(&d->addrs->good, (d->addr + 1) % d->addrs->n);
 	}
 	if (d->host_ends <= loop_now_ms(&d->thread->worker.loop))
 		d->addrs_left = 0;

@@ -88,16 +88,29 @@ after_code(const char *line, const char *end, const char **code)
 	return at + CODE_LEN + 2;
 }
 
+/* Cuts before a character of UTF-8 that may have lost its end. */
+static void
+cut_whole(char *text, size_t len)
+{
+	while (len > 0 && ((unsigned char)text[len - 1] & 0xc0) == 0x80)
+		len--;
+	if (len > 0 && (unsigned char)text[len - 1] >= 0xc0)
+		len--;
+	text[len] = '\0';
+}
+
 static void
 add_line(struct connector_error *e, const char *from, const char *end)
 {
-	size_t at = strlen(e->text);
+	size_t at = strlen(e->text), room;
 
 	if (at > 0)
 		at += (size_t)snprintf(e->text + at, sizeof(e->text) - at, "; ");
 	if (at >= sizeof(e->text))
 		return;
-	snprintf(e->text + at, sizeof(e->text) - at, "%.*s", (int)(end - from), from);
+	room = sizeof(e->text) - at;
+	if (snprintf(e->text + at, room, "%.*s", (int)(end - from), from) >= (int)room)
+		cut_whole(e->text, sizeof(e->text) - 1);
 	for (char *p = e->text + at; *p != '\0'; p++)
 		if ((unsigned char)*p < ' ' || *p == 0x7f)
 			*p = ' ';

@@ -12,7 +12,7 @@
 struct connector_error {
 	enum connect_result result; /* never CONNECT_OK */
 	char sqlstate[6];
-	char text[400]; /* one line without control characters, without the name of the host */
+	char text[340]; /* one line without control characters, without the name of the host */
 };
 
 /* The text of PQerrorMessage(). */

@@ -186,6 +186,15 @@ connector_trace_key(const char *text, size_t len, uint32_t backend_pid, uint8_t 
 }
 
 bool
+connector_trace_ready(const char *text, size_t len)
+{
+	struct line l;
+	size_t at = 0;
+
+	return find_line(text, len, &at, "ReadyForQuery", &l);
+}
+
+bool
 connector_trace_parameter(const char *text, size_t len, size_t *at, char *name, size_t room)
 {
 	struct line l;

@@ -30,6 +30,9 @@ void connector_trace_close(struct connector_trace *);
 size_t connector_trace_key(const char *text, size_t len, uint32_t backend_pid, uint8_t *key,
     size_t room);
 
+/* Has ReadyForQuery come, the end of the login? */
+bool connector_trace_ready(const char *text, size_t len);
+
 /* The name in the next ParameterStatus at or after *at, which moves on. False at the end. Names that
  * do not fit are passed over. */
 bool connector_trace_parameter(const char *text, size_t len, size_t *at, char *name, size_t room);

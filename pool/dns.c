@@ -217,7 +217,9 @@ void
 dns_ask(struct dns *d, const char *name, void (*told)(void *arg, const struct dns_answer *),
     void *arg)
 {
-	struct ares_addrinfo_hints hints = { .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM };
+	struct ares_addrinfo_hints hints = { .ai_flags = ARES_AI_ENVHOSTS,
+		.ai_family = AF_UNSPEC,
+		.ai_socktype = SOCK_STREAM };
 	struct dns_answer failed = { .result = DNS_FAILED, .why = "out of memory" };
 	struct question *q = calloc(1, sizeof(*q));
 

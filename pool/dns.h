@@ -1,5 +1,6 @@
-/* dns.h -- c-ares on a loop: its sockets are watches, its timeout is a deadline. /etc/hosts and
- * localhost are looked at first, a changed /etc/resolv.conf is noticed. No cache.
+/* dns.h -- c-ares on a loop: its sockets are watches, its timeout is a deadline. /etc/hosts (or
+ * the file that CARES_HOSTS names) is looked at first, a changed /etc/resolv.conf is noticed. No
+ * cache.
  * Everything happens on the loop's thread. The only one that includes ares.h. Times are ms. */
 #ifndef POOL_DNS_H
 #define POOL_DNS_H

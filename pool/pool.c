@@ -369,6 +369,21 @@ pool_take(struct pool *p, struct worker *w, struct pool_ticket *t)
 	return NULL;
 }
 
+/* Another pool waits for room under a limit that it shares with this one, and it is its turn. */
+static bool
+owes_room(struct pool_local *l, struct quota *q, atomic_bool *self)
+{
+	uint64_t since;
+
+	if (atomic_load_explicit(&q->blocked, memory_order_relaxed) <= (atomic_load(self) ? 1 : 0))
+		return false;
+	if (list_empty(&l->waiting))
+		return true;
+	since = atomic_load(&q->blocked_since_ms);
+	return since + POOL_TURN_MS <= now_ms(l) &&
+	       atomic_compare_exchange_strong(&q->blocked_since_ms, &since, now_ms(l));
+}
+
 static const char *
 reason_to_close(struct pool_local *l, struct server *s)
 {
@@ -379,6 +394,9 @@ reason_to_close(struct pool_local *l, struct server *s)
 		return "close_needed";
 	if (atomic_load_explicit(&s->pool->db->paused, memory_order_relaxed))
 		return "the database is paused";
+	if (owes_room(l, &s->pool->db->quota, &s->pool->blocked_by_db) ||
+	    owes_room(l, s->pool->user, &s->pool->blocked_by_user))
+		return "another pool needs its room";
 	if (is_over_limit(s->pool))
 		return "the pool is larger than its limit";
 	/* even with server_lifetime = 0 it serves once */

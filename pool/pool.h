@@ -19,6 +19,7 @@
 
 #define POOL_SLACK_MS	20
 #define POOL_OPENING_MAX 8  /* connections one pool opens at the same time */
+#define POOL_TURN_MS	50  /* a pool that a shared limit blocks gets the next free room after this */
 #define POOL_RETRY_MS	50  /* between attempts while clients wait and nobody answers */
 
 struct server;
@@ -62,6 +63,7 @@ struct quota {
 	atomic_int max_servers, max_clients; /* 0 = no limit */
 	atomic_int refs;
 	atomic_int blocked; /* pools that could not open a connection for this limit */
+	_Atomic uint64_t blocked_since_ms; /* since when one of them waits for its next turn */
 	char *name;
 };
 

@@ -42,28 +42,30 @@ take_one(atomic_int *n, int limit)
 }
 
 static void
-set_blocked(atomic_bool *flag, struct quota *q, bool blocked)
+set_blocked(atomic_bool *flag, struct quota *q, bool blocked, uint64_t now)
 {
-	if (atomic_exchange(flag, blocked) != blocked)
-		atomic_fetch_add(&q->blocked, blocked ? 1 : -1);
+	if (atomic_exchange(flag, blocked) == blocked)
+		return;
+	if (atomic_fetch_add(&q->blocked, blocked ? 1 : -1) == 0)
+		atomic_store(&q->blocked_since_ms, now);
 }
 
 /* Counts one more connection everywhere, or nowhere. */
 static bool
-count_server(struct pool *p, int limit)
+count_server(struct pool *p, int limit, uint64_t now)
 {
 	if (!take_one(&p->n_servers, limit))
 		return false;
 	if (!take_one(&p->db->quota.n_servers, atomic_load(&p->db->quota.max_servers))) {
-		set_blocked(&p->blocked_by_db, &p->db->quota, true);
+		set_blocked(&p->blocked_by_db, &p->db->quota, true, now);
 		goto fail_db;
 	}
-	set_blocked(&p->blocked_by_db, &p->db->quota, false);
+	set_blocked(&p->blocked_by_db, &p->db->quota, false, now);
 	if (!take_one(&p->user->n_servers, atomic_load(&p->user->max_servers))) {
-		set_blocked(&p->blocked_by_user, p->user, true);
+		set_blocked(&p->blocked_by_user, p->user, true, now);
 		goto fail_user;
 	}
-	set_blocked(&p->blocked_by_user, p->user, false);
+	set_blocked(&p->blocked_by_user, p->user, false, now);
 	return true;
 fail_user:
 	atomic_fetch_sub(&p->db->quota.n_servers, 1);
@@ -82,9 +84,13 @@ pool_uncount_server(struct pool *p, struct worker *w)
 	atomic_fetch_sub(&p->user->n_servers, 1);
 	atomic_fetch_sub(&p->db->quota.n_servers, 1);
 	atomic_fetch_sub(&p->n_servers, 1);
-	if (others_wait)
+	if (others_wait) {
+		/* they come first; what they leave is taken a little later */
 		pool_set_room(p);
-	pool_grow(p, w);
+		loop_deadline(&w->loop, &pool_local(p, w)->retry, loop_now_ms(&w->loop) + POOL_SLACK_MS);
+	} else {
+		pool_grow(p, w);
+	}
 	pool_unref(p);
 }
 
@@ -273,6 +279,8 @@ on_opened(struct worker *w, struct connect_job *job)
 	if (result == CONNECT_OK) {
 		atomic_store(&p->next_host, job->host_used + (atomic_load(&p->stay_on_host) ? 0u : 1u));
 		arrived(o, w);
+		/* more may wait than could be opened at once */
+		pool_grow(p, w);
 		return;
 	}
 	note_failure(p, job);
@@ -405,7 +413,7 @@ pool_grow(struct pool *p, struct worker *w)
 		return; /* an attempt is due shortly */
 	for (want = wanted(p, w, &reserve); want > 0; want--) {
 		if (atomic_load(&p->opening) >= POOL_OPENING_MAX ||
-		    !count_server(p, size == 0 ? 0 : size + (reserve ? extra : 0)))
+		    !count_server(p, size == 0 ? 0 : size + (reserve ? extra : 0), now))
 			break;
 		start(p, w);
 	}

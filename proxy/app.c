@@ -97,6 +97,8 @@ app_start(struct app *a)
 		log_line(LOG_LEVEL_FATAL, "out of memory");
 		return -1;
 	}
+	/* a signal that comes early waits for the loop instead of killing */
+	app_process_signals(a);
 	if (app_listen(a) == -1 || app_process_settle(a) == -1)
 		return -1;
 	pool_set_apply(NULL, a->cfg);
@@ -104,9 +106,9 @@ app_start(struct app *a)
 		log_line(LOG_LEVEL_FATAL, "cannot start threads");
 		return -1;
 	}
+	app_admin_start(a);
 	app_listen_start(a);
 	pool_set_fill(a->cfg);
-	app_admin_start(a);
 	log_info("process up: pgsluice " PGSLUICE_VERSION ", %d worker%s, %d connector%s", a->n_workers,
 	    a->n_workers == 1 ? "" : "s", a->cfg->connectors, a->cfg->connectors == 1 ? "" : "s");
 	return 0;
@@ -321,7 +323,6 @@ app_shutdown(struct app *a, enum app_shutdown how)
 void
 app_run(struct app *a)
 {
-	app_process_signals(a);
 	loop_run(&a->main.loop);
 }
 

@@ -57,6 +57,12 @@ bind_one(struct app *a, const char *addr)
 {
 	struct listen_options o = options_of(a->cfg);
 
+	if (!a->cfg->so_reuseport && listener_probe_tcp(addr, a->cfg->listen_port) == -1 &&
+	    errno != EAFNOSUPPORT) {
+		log_line(LOG_LEVEL_FATAL, "cannot listen on %s:%d: %s", addr, a->cfg->listen_port,
+		    strerror(errno));
+		return -1;
+	}
 	for (int i = 0; i < a->n_workers; i++) {
 		int fd = listener_bind_tcp(addr, a->cfg->listen_port, &o);
 

@@ -57,36 +57,72 @@ close_failed(int fd)
 	return -1;
 }
 
-int
-listener_bind_tcp(const char *addr, int port, const struct listen_options *o)
+static struct addrinfo *
+numeric_address(const char *addr, int port)
 {
 	struct addrinfo hints = { .ai_family = AF_UNSPEC,
 		.ai_socktype = SOCK_STREAM,
-		.ai_flags = AI_PASSIVE | AI_NUMERICHOST | AI_NUMERICSERV },
-			*list;
+		.ai_flags = AI_PASSIVE | AI_NUMERICHOST | AI_NUMERICSERV };
+	struct addrinfo *list;
 	char service[8];
-	int fd;
 
 	snprintf(service, sizeof(service), "%d", port);
-	if (getaddrinfo(addr, service, &hints, &list) != 0) {
-		errno = EADDRNOTAVAIL;
+	if (getaddrinfo(addr, service, &hints, &list) == 0)
+		return list;
+	errno = EADDRNOTAVAIL;
+	return NULL;
+}
+
+static int
+tcp_socket(const struct addrinfo *ai)
+{
+	int fd = socket(ai->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+	if (fd == -1)
 		return -1;
-	}
-	fd = socket(list->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (fd == -1) {
-		freeaddrinfo(list);
-		return -1;
-	}
 	set_int(fd, SOL_SOCKET, SO_REUSEADDR, 1);
-	set_int(fd, SOL_SOCKET, SO_REUSEPORT, 1);
-	if (list->ai_family == AF_INET6)
+	if (ai->ai_family == AF_INET6)
 		set_int(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
+	return fd;
+}
+
+int
+listener_probe_tcp(const char *addr, int port)
+{
+	struct addrinfo *ai = numeric_address(addr, port);
+	int fd, ret;
+
+	if (ai == NULL)
+		return -1;
+	fd = tcp_socket(ai);
+	ret = fd == -1 ? -1 : bind(fd, ai->ai_addr, ai->ai_addrlen);
+	freeaddrinfo(ai);
+	if (ret == -1)
+		return fd == -1 ? -1 : close_failed(fd);
+	close(fd);
+	return 0;
+}
+
+int
+listener_bind_tcp(const char *addr, int port, const struct listen_options *o)
+{
+	struct addrinfo *ai = numeric_address(addr, port);
+	int fd;
+
+	if (ai == NULL)
+		return -1;
+	fd = tcp_socket(ai);
+	if (fd == -1) {
+		freeaddrinfo(ai);
+		return -1;
+	}
+	set_int(fd, SOL_SOCKET, SO_REUSEPORT, 1);
 	set_tcp_options(fd, o);
-	if (bind(fd, list->ai_addr, list->ai_addrlen) == -1 || listen(fd, o->backlog) == -1) {
-		freeaddrinfo(list);
+	if (bind(fd, ai->ai_addr, ai->ai_addrlen) == -1 || listen(fd, o->backlog) == -1) {
+		freeaddrinfo(ai);
 		return close_failed(fd);
 	}
-	freeaddrinfo(list);
+	freeaddrinfo(ai);
 	return fd;
 }
 

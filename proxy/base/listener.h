@@ -29,6 +29,8 @@ struct listener {
 	struct list_node place; /* the owner's */
 };
 
+/* 0, or -1 with EADDRINUSE when another process listens there (SO_REUSEPORT would not notice). */
+int listener_probe_tcp(const char *addr, int port);
 /* fd or -1 with errno. `addr` is an IPv4 or IPv6 literal. */
 int listener_bind_tcp(const char *addr, int port, const struct listen_options *);
 /* dir/.s.PGSQL.port, or @name for the abstract namespace. EADDRINUSE when somebody answers there. */

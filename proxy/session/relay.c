@@ -296,6 +296,11 @@ after_chunk(struct session *s, struct relay_out *o, enum step step, const uint8_
 		return session_fail(s, FAULT_MEMORY, NULL);
 	if (lost)
 		return relay_server_lost(s);
+	if (s->server != NULL && s->body_left > 0) {
+		/* the rest of a message that was begun may not keep the server for ever */
+		s->server->request_us = loop_now_us(&s->worker->loop);
+		session_arm(s);
+	}
 	if (s->server != NULL && stream_is_high(&s->server->stream))
 		stream_pause(&s->stream);
 	return true;

@@ -91,7 +91,8 @@ on_event(struct server_sink *sink, struct server *server, uint8_t type, const ui
 			d->refused = true;
 		break;
 	case 'E':
-		note_error(s, payload, n);
+		if (v == REQUEST_PASS)
+			note_error(s, payload, n);
 		break;
 	case 'S':
 		if (v == REQUEST_PASS && !is_news(s, payload, n))
@@ -124,7 +125,8 @@ answered(struct session *s, struct server *server)
 			session_arm(s);
 		return s->closing_after ? session_fail(s, FAULT_SHUTDOWN, NULL) : true;
 	}
-	return server_is_clean(server) ? relay_release(s) : true;
+	/* a tainted one goes back too: to be closed */
+	return server_is_clean(server) || server->requests.tainted ? relay_release(s) : true;
 }
 
 static bool

@@ -303,3 +303,16 @@ session_fail(struct session *s, enum fault f, const char *message)
 {
 	return session_fail_as(s, fault_sqlstate(f), message != NULL ? message : fault_sentence(f), NULL);
 }
+
+void
+session_drop(struct session *s, enum fault f)
+{
+	struct buf out;
+
+	buf_init(&out, BUF_CAP_MAX);
+	pgwrite_error(&out, "FATAL", fault_sqlstate(f), fault_sentence(f), NULL, NULL);
+	if (!s->stream.handshaking && !buf_failed(&out))
+		(void)stream_write(&s->stream, buf_data(&out), buf_len(&out));
+	buf_release(&out);
+	session_end(s, fault_sentence(f));
+}

@@ -77,6 +77,8 @@ void session_end(struct session *, const char *reason);
 /* Tells the client (severity FATAL) and ends. message NULL: the fault's own. Always returns false. */
 bool session_fail(struct session *, enum fault, const char *message);
 bool session_fail_as(struct session *, const char *sqlstate, const char *message, const char *detail);
+/* Says so if the socket takes it, and closes at once: its descriptor is needed. */
+void session_drop(struct session *, enum fault);
 /* Sends what is in `out` and, when it was the last word, closes politely. */
 bool session_last_word(struct session *, struct buf *out, const char *reason);
 

@@ -129,7 +129,7 @@ session_set_login_begins(struct session_set *set, struct session *s)
 		return true;
 	/* who has kept us waiting longest goes, so that silence locks nobody out */
 	oldest = list_entry(list_first(&set->logins), struct session, place);
-	(void)session_fail(oldest, FAULT_TOO_MANY_LOGINS, NULL);
+	session_drop(oldest, FAULT_TOO_MANY_LOGINS);
 	return oldest != s;
 }
 

@@ -9,8 +9,8 @@
 
 /* How long a client may take to read its last message before we close on it. */
 #define CLOSING_MS 1000
-/* How long the rest of a large message that has a server may take to arrive, without a limit of its own. */
-#define MESSAGE_MS 60000
+/* How long a large message that has a server may stop half-way. */
+#define MESSAGE_MS 20000
 
 /* One limit that holds in the present state: when it is reached and what it is. */
 struct limit {
@@ -51,7 +51,7 @@ active_limit(const struct session *s)
 	else
 		consider(&l, s->server->request_us / 1000, rule(&r->client_idle_timeout), FAULT_IDLE_TIMEOUT);
 	if (s->body_left > 0)
-		consider(&l, s->request_us / 1000, MESSAGE_MS, FAULT_MESSAGE_TIMEOUT);
+		consider(&l, s->server->request_us / 1000, MESSAGE_MS, FAULT_MESSAGE_TIMEOUT);
 	return l;
 }
 

@@ -261,10 +261,27 @@ class Raw:
         return msg
 
     def recv_until(self, kind):
+        """Messages up to one of that type; when the peer closes, its last error is raised."""
         out = []
         while not out or out[-1].kind != kind:
-            out.append(self.recv())
+            try:
+                out.append(self.recv())
+            except Closed:
+                last = [m for m in out if m.kind == "E"]
+                if last:
+                    raise ServerError(last[-1]) from None
+                raise
         return out
+
+    def first_answer(self, sql="select 1"):
+        """After start(): finish a login without password, ask; the first row or error, at
+        whatever moment it comes."""
+        while True:
+            m = self.recv()
+            if m.kind == "Z":
+                self.send(query(sql))
+            elif m.kind in "DE":
+                return m
 
     def ready(self, n=1):
         """All messages up to the n-th ReadyForQuery."""

@@ -237,7 +237,7 @@ def test_scram_final_must_be_exact(sluice, pg, change):
 
 
 @BEYOND
-@pytest.mark.parametrize("length", [1, 1000, 20000])
+@pytest.mark.parametrize("length", [1, 100, 1000, 20000])
 def test_client_nonce_lengths(sluice, pg, length):
     """Goal: short and long client nonces are served or refused; the process lives."""
     s = guarded(sluice, pg, "scram-sha-256")
@@ -246,7 +246,7 @@ def test_client_nonce_lengths(sluice, pg, length):
         raw.login(password=GOOD, scram=rawpg.Scram(GOOD, "n" * length))
         assert raw.one("select 1") == "1"
     except (ServerError, Closed):
-        assert length > 1000
+        assert length > 100
     assert s.login_error(password=GOOD) is None
 
 

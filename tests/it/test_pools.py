@@ -33,6 +33,20 @@ def test_session_mode_queues(sluice):
     assert b.one(PID) == pid
 
 
+@pytest.mark.parametrize("mode", ["session", "transaction"])
+def test_simultaneous_clients_each_get_a_server(sluice, mode):
+    """Goal: with room in the pool, clients that come all at once and stay each get a server."""
+    s = sluice(pool_mode=mode, default_pool_size=12)
+    clients = [s.socket(5) for _ in range(12)]
+    for c in clients:
+        c.start()
+    for c in clients:
+        c.ready()
+    for c in clients:
+        c.send(rawpg.query("begin; select pg_backend_pid()"))
+    assert len({rawpg.rows(c.ready())[0][0] for c in clients}) == 12
+
+
 def test_session_state_is_reset(sluice):
     """Goal: server_reset_query wipes a session's state before the next client."""
     s = sluice(pool_mode="session", default_pool_size=1)
@@ -191,7 +205,7 @@ def test_500_clients_over_10_servers(sluice, pg):
     for i, c in enumerate(clients):
         c.send(rawpg.query(f"select {i} from pg_sleep(0.005)"))
     assert [rawpg.rows(c.ready())[0][0] for c in clients] == [str(i) for i in range(500)]
-    assert pg.backends() == 10
+    assert 5 <= pg.backends() <= 10
 
 
 def test_waiters_are_served_in_order(sluice):

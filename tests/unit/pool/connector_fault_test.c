@@ -1,128 +1,12 @@
 /* Connectors and servers that do not behave: scripted ones on loopback, no PostgreSQL. */
 #include "tests/unit/pool/connector_fixture.h"
+#include "tests/unit/pool/fake_server.h"
 
 #include <arpa/inet.h>
-#include <errno.h>
-#include <stdatomic.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #define PASSWORD "secret-word"
-
-/* ---- a server that answers each connection by a script, one after the other ---- */
-
-struct fake {
-	int fd, port;
-	pthread_t thread;
-	void (*script)(struct fake *, int conn);
-	const void *bytes; /* what scripts send */
-	size_t n;
-	atomic_bool stop;
-	atomic_int n_conns, n_bytes; /* n_bytes: what talk_tls_never() was sent */
-};
-
-static int
-listen_at(const char *addr, int port)
-{
-	struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons((uint16_t)port) };
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), one = 1;
-
-	assert_int_equal(inet_pton(AF_INET, addr, &a.sin_addr), 1);
-	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-	assert_int_equal(bind(fd, (struct sockaddr *)&a, sizeof(a)), 0);
-	assert_int_equal(listen(fd, 64), 0);
-	return fd;
-}
-
-static int
-port_of(int fd)
-{
-	struct sockaddr_in a;
-	socklen_t len = sizeof(a);
-
-	assert_int_equal(getsockname(fd, (struct sockaddr *)&a, &len), 0);
-	return ntohs(a.sin_port);
-}
-
-static void *
-serve(void *arg)
-{
-	struct fake *f = arg;
-
-	while (!f->stop) {
-		struct pollfd p = { f->fd, POLLIN, 0 };
-		int conn;
-
-		if (poll(&p, 1, 20) != 1)
-			continue;
-		conn = accept(f->fd, NULL, NULL);
-		f->n_conns++;
-		f->script(f, conn);
-		close(conn);
-	}
-	return NULL;
-}
-
-static void
-fake_begin(struct fake *f, void (*script)(struct fake *, int), const void *bytes, size_t n)
-{
-	memset(f, 0, sizeof(*f));
-	f->fd = listen_at("127.0.0.1", 0);
-	f->port = port_of(f->fd);
-	f->script = script;
-	f->bytes = bytes;
-	f->n = n;
-	assert_int_equal(pthread_create(&f->thread, NULL, serve, f), 0);
-}
-
-static void
-fake_end(struct fake *f)
-{
-	f->stop = true;
-	pthread_join(f->thread, NULL);
-	close(f->fd);
-}
-
-/* False when the peer has gone. */
-static bool
-read_packet(int conn)
-{
-	uint8_t head[4], rest[4096];
-	size_t n;
-
-	if (recv(conn, head, 4, MSG_WAITALL) != 4)
-		return false;
-	n = ((size_t)head[2] << 8 | head[3]) - 4;
-	return n <= sizeof(rest) && (n == 0 || recv(conn, rest, n, MSG_WAITALL) == (ssize_t)n);
-}
-
-/* Until the peer closes, or the test ends. */
-static void
-linger(struct fake *f, int conn)
-{
-	uint8_t byte;
-
-	while (!f->stop) {
-		struct pollfd p = { conn, POLLIN, 0 };
-
-		if (poll(&p, 1, 20) == 1 && recv(conn, &byte, 1, 0) <= 0)
-			return;
-	}
-}
-
-static void
-answer_startup(struct fake *f, int conn)
-{
-	if (read_packet(conn) && send(conn, f->bytes, f->n, MSG_NOSIGNAL) > 0)
-		linger(f, conn);
-}
-
-static void
-hang_up_at_once(struct fake *f, int conn)
-{
-	(void)f;
-	(void)conn;
-}
 
 static struct connect_target
 target(const char *hosts, int port)
@@ -189,8 +73,8 @@ behind_the_greeting(void **state)
 	/* goal: what libpq has read beyond ReadyForQuery is not lost: a parameter counts, anything
 	 * else ends the connection */
 	static const char good[] = AUTH_OK "S\0\0\0\10a\0b\0" KEY READY "S\0\0\0\13late\0v\0";
-	static const char bad[] =
-	    AUTH_OK "S\0\0\0\10a\0b\0" KEY READY "N\0\0\0\24SNOTICE\0Mhello\0\0";
+	static const char bad[] = AUTH_OK "S\0\0\0\10a\0b\0" KEY READY
+					  "N\0\0\0\24SNOTICE\0Mhello\0\0";
 	static const char odd[] = AUTH_OK "S\0\0\0\10a\0b\0" KEY READY "D\0\0\0\6\0\0";
 	struct connect_job job = { .first_host = 0 };
 
@@ -207,8 +91,7 @@ static void
 errors(void **state)
 {
 	/* goal: what a server says before authentication is known by its SQLSTATE, as one line */
-	static const char starting[] =
-	    "E\0\0\0\53SFATAL\0VFATAL\0C57P03\0Mstarting\tup\nnow\0\0";
+	static const char starting[] = "E\0\0\0\53SFATAL\0VFATAL\0C57P03\0Mstarting\tup\nnow\0\0";
 	static const char rule[] = "E\0\0\0\47SFATAL\0VFATAL\0C28000\0Mno hba rule\0\0";
 	struct connect_job job = { .first_host = 0 };
 
@@ -360,6 +243,44 @@ host_list(void **state)
 }
 
 static void
+addresses(void **state)
+{
+	/* goal: all addresses of a name are tried in turn; one that hangs is not the first next time */
+	char path[] = "/tmp/pgsluice-hosts.XXXXXX";
+	struct connect_job job = { .first_host = 0 };
+	struct connect_target t;
+	struct asker a;
+	struct fake f;
+	int hole, fd = mkstemp(path), tries = 1;
+
+	(void)state;
+	assert_true(dprintf(fd, "127.0.0.2 two.test\n127.0.0.1 two.test\n"
+				"127.0.0.3 hung.test\n127.0.0.1 hung.test\n") > 0);
+	close(fd);
+	setenv("CARES_HOSTS", path, 1);
+	fake_begin(&f, answer_startup, greeting, sizeof(greeting) - 1);
+	hole = listen_at("127.0.0.3", f.port);
+	t = target("two.test", f.port);
+	asker_begin(&a, 2);
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(connect_now(&a, &job, &t), CONNECT_OK);
+		hang_up(&job);
+	}
+	t.hosts = "hung.test";
+	t.timeout = 200;
+	while (connect_now(&a, &job, &t) != CONNECT_OK) {
+		assert_non_null(strstr(job.message, "server \"hung.test\" (127.0.0.3), port "));
+		assert_true(++tries <= 3);
+	}
+	hang_up(&job);
+	fake_end(&f);
+	asker_end(&a);
+	close(hole);
+	unsetenv("CARES_HOSTS");
+	unlink(path);
+}
+
+static void
 stopped(void **state)
 {
 	/* goal: connectors that stop tell all who still wait, jobs and cancels */
@@ -377,8 +298,7 @@ stopped(void **state)
 	cancel.asker = &a.me;
 	cancel.done = asker_cancelled;
 	cancel.peer_len = sizeof(struct sockaddr_in);
-	assert_int_equal(
-	    getsockname(hole, (struct sockaddr *)&cancel.peer, &cancel.peer_len), 0);
+	assert_int_equal(getsockname(hole, (struct sockaddr *)&cancel.peer, &cancel.peer_len), 0);
 	a.left++;
 	connector_cancel(a.c, &cancel);
 	poll(NULL, 0, 50);
@@ -441,8 +361,8 @@ talk_tls_never(struct fake *f, int conn)
 static void
 take_cancel(struct fake *f, int conn)
 {
-	static const uint8_t want[] = { 0, 0, 0, 18, 4, 0xd2, 0x16, 0x2e, 0, 0, 0, 9, 1, 2, 3, 4,
-		5, 6 };
+	static const uint8_t want[] = { 0, 0, 0, 18, 4, 0xd2, 0x16, 0x2e, 0, 0, 0, 9, 1, 2, 3, 4, 5,
+		6 };
 	uint8_t have[sizeof(want)];
 
 	if (recv(conn, have, sizeof(have), MSG_WAITALL) == sizeof(have) &&
@@ -513,6 +433,7 @@ main(void)
 		cmocka_unit_test(no_tls),
 		cmocka_unit_test(black_hole),
 		cmocka_unit_test(host_list),
+		cmocka_unit_test(addresses),
 		cmocka_unit_test(stopped),
 		cmocka_unit_test(finish_never_blocks),
 		cmocka_unit_test(cancels),

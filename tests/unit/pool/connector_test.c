@@ -12,8 +12,11 @@ static int
 group_setup(void **state)
 {
 	(void)state;
-	if (postgres_start(&pg))
-		postgres_sql(&pg, "create role nobody_else login password 'secret-word' connection limit 0");
+	if (postgres_start(&pg)) {
+		postgres_sql(&pg, "create role nobody_else login password 'secret-word' "
+				  "connection limit 0");
+		postgres_sql(&pg, "create role localhost login");
+	}
 	return 0;
 }
 
@@ -141,6 +144,30 @@ verified(void **state)
 }
 
 static void
+client_certificate(void **state)
+{
+	/* goal: we log in by a certificate of ours; without it we are refused */
+	struct connect_target t = target("127.0.0.1", "require");
+	struct connect_job job = { .first_host = 0 };
+	struct asker a;
+
+	(void)state;
+	t.user = "localhost";
+	t.password = NULL;
+	t.tls.cert_file = pg.cert;
+	t.tls.key_file = pg.key;
+	login(&t, true);
+	asker_begin(&a, 1);
+	t.tls.cert_file = t.tls.key_file = NULL;
+	assert_int_equal(connect_now(&a, &job, &t), CONNECT_REFUSED);
+	assert_string_equal(job.sqlstate, "28000");
+	t.tls.cert_file = pg.cert;
+	t.tls.key_file = "/nothing/here";
+	assert_int_equal(connect_now(&a, &job, &t), CONNECT_REFUSED);
+	asker_end(&a);
+}
+
+static void
 expect(const struct connect_target *t, enum connect_result result, const char *sqlstate,
     const char *words)
 {
@@ -164,8 +191,7 @@ refusals(void **state)
 
 	(void)state;
 	t.password = "secret-word";
-	expect(&t, CONNECT_REFUSED, "28P01",
-	    "server \"127.0.0.1\", port ");
+	expect(&t, CONNECT_REFUSED, "28P01", "server \"127.0.0.1\", port ");
 	expect(&t, CONNECT_REFUSED, "28P01",
 	    ": password authentication failed for user \"postgres\"");
 	t.user = "nobody_else";
@@ -309,7 +335,7 @@ count_localhost(void *arg, const char *name, int64_t ttl_ms, const char *addrs)
 static void
 names(void **state)
 {
-	/* goal: a name with an address where nobody listens (::1) leads to the next one; it is listed */
+	/* goal: a name is looked up and listed; one that does not exist may come to be */
 	struct connect_target t = target("localhost", "disable");
 	struct connect_job job = { .first_host = 0 };
 	struct asker a;
@@ -339,6 +365,7 @@ main(void)
 		cmocka_unit_test(tls),
 		cmocka_unit_test(unix_socket),
 		cmocka_unit_test(verified),
+		cmocka_unit_test(client_certificate),
 		cmocka_unit_test(refusals),
 		cmocka_unit_test(parameters),
 		cmocka_unit_test(many),

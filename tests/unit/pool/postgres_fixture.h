@@ -1,6 +1,7 @@
 /* postgres_fixture.h -- a throw-away PostgreSQL for a test program: TCP on 127.0.0.1 with
- * scram-sha-256, TLS (self-signed certificate of "localhost", ca is the same file), and a Unix
- * socket in `dir` with trust. User postgres, password "p w'x". Everything lives in `dir`. */
+ * scram-sha-256, TLS (self-signed certificate of "localhost", ca is the same file; role localhost
+ * comes in by it), and a Unix socket in `dir` with trust. User postgres, password "p w'x".
+ * Everything lives in `dir`. */
 #ifndef TESTS_UNIT_POOL_POSTGRES_FIXTURE_H
 #define TESTS_UNIT_POOL_POSTGRES_FIXTURE_H
 
@@ -23,7 +24,7 @@
 struct postgres {
 	char dir[64];
 	char bin[128];
-	char cert[96];
+	char cert[96], key[96];
 	int port;
 	bool running;
 };
@@ -83,38 +84,49 @@ postgres_sql(const struct postgres *pg, const char *sql)
 }
 
 static inline bool
-postgres_init(struct postgres *pg)
+postgres_write(const char *path, const char *text)
 {
-	char initdb[160], data[96], pw[96], key[96];
-	struct passwd *user = getpwnam("postgres");
-	FILE *f;
+	FILE *f = fopen(path, "w");
 
-	snprintf(pw, sizeof(pw), "%s/pw", pg->dir);
-	f = fopen(pw, "w");
 	if (f == NULL)
 		return false;
-	fputs(POSTGRES_PASSWORD "\n", f);
-	fclose(f);
+	fputs(text, f);
+	return fclose(f) == 0;
+}
+
+static inline bool
+postgres_init(struct postgres *pg)
+{
+	char initdb[160], data[96], pw[96], hba[112];
+	struct passwd *user = getpwnam("postgres");
+
+	snprintf(pw, sizeof(pw), "%s/pw", pg->dir);
+	if (!postgres_write(pw, POSTGRES_PASSWORD "\n"))
+		return false;
 	if (geteuid() == 0 && (user == NULL || chown(pg->dir, user->pw_uid, user->pw_gid) != 0 ||
 				  chown(pw, user->pw_uid, user->pw_gid) != 0))
 		return false;
 	snprintf(initdb, sizeof(initdb), "%s/initdb", pg->bin);
 	snprintf(data, sizeof(data), "%s/data", pg->dir);
-	snprintf(key, sizeof(key), "%s/key.pem", pg->dir);
+	snprintf(hba, sizeof(hba), "%s/pg_hba.conf", data);
 	return POSTGRES_RUN(pg, initdb, "-D", data, "-U", "postgres", "--auth-local=trust",
 		   "--auth-host=scram-sha-256", "--pwfile", pw, "--encoding=UTF8",
 		   "--locale=C.UTF-8", "--no-sync") &&
 	       POSTGRES_RUN(pg, "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
-		   "ec_paramgen_curve:P-256", "-nodes", "-keyout", key, "-out", pg->cert, "-days",
-		   "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost") &&
-	       chmod(pg->cert, 0644) == 0;
+		   "ec_paramgen_curve:P-256", "-nodes", "-keyout", pg->key, "-out", pg->cert,
+		   "-days", "2", "-subj", "/CN=localhost", "-addext",
+		   "subjectAltName=DNS:localhost") &&
+	       chmod(pg->cert, 0644) == 0 &&
+	       postgres_write(hba, "local all all trust\n"
+				   "hostssl all localhost all cert\n"
+				   "host all all all scram-sha-256\n");
 }
 
 /* False when there is no PostgreSQL here, or it does not start: tests are skipped then. */
 static inline bool
 postgres_start(struct postgres *pg)
 {
-	char ctl[160], data[96], options[512];
+	char ctl[160], data[96], options[640];
 	glob_t found;
 
 	memset(pg, 0, sizeof(*pg));
@@ -128,12 +140,14 @@ postgres_start(struct postgres *pg)
 		return false;
 	chmod(pg->dir, 0755);
 	snprintf(pg->cert, sizeof(pg->cert), "%s/cert.pem", pg->dir);
+	snprintf(pg->key, sizeof(pg->key), "%s/key.pem", pg->dir);
 	snprintf(data, sizeof(data), "%s/data", pg->dir);
 	pg->port = postgres_free_port();
 	snprintf(options, sizeof(options),
 	    "-c port=%d -c listen_addresses=127.0.0.1 -c unix_socket_directories=%s -c fsync=off "
-	    "-c max_connections=100 -c ssl=on -c ssl_cert_file=%s -c ssl_key_file=%s/key.pem",
-	    pg->port, pg->dir, pg->cert, pg->dir);
+	    "-c max_connections=100 -c ssl=on -c ssl_cert_file=%s -c ssl_key_file=%s "
+	    "-c ssl_ca_file=%s",
+	    pg->port, pg->dir, pg->cert, pg->key, pg->cert);
 	pg->running = postgres_init(pg) && POSTGRES_RUN(pg, ctl, "-D", data, "-w", "-s", "-l",
 					       "/dev/null", "-o", options, "start");
 	return pg->running;

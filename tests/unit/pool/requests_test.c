@@ -30,10 +30,10 @@ struct world {
 	enum request_fate fates[MODEL_QUEUE];
 	bool faked[MODEL_QUEUE];
 	int n_asks, sent;
-	int last_event;		/* id of the latest answer or fake: they come in order */
-	int skip_from;		/* id settled last by the error that is being dealt with, or MODEL_QUEUE */
+	int last_event; /* id of the latest answer or fake: they come in order */
+	int skip_from;	/* id settled last by the error that is being dealt with, or MODEL_QUEUE */
 	bool in_error;
-	bool lost_track;	/* tainted: only safety is promised from here on */
+	bool lost_track; /* tainted: only safety is promised from here on */
 	uint64_t tainted_runs;
 };
 
@@ -46,9 +46,13 @@ fail_here(const char *what, int id)
 	size_t n = 0;
 
 	for (int i = 0; i < w.n_asks && n < sizeof(history) - 32; i++)
-		n += (size_t)snprintf(history + n, sizeof(history) - n, "%s%c%s%s%s/%d", i == w.sent ? " |" : " ",
-		    w.asks[i].type, w.fates[i] == REQUEST_SWALLOW ? "s" : w.fates[i] == REQUEST_FAKE ? "f" : "",
-		    w.asks[i].outcome == OUT_ERROR ? "!" : "", w.asks[i].outcome == OUT_COPY_IN ? "COPY" : "",
+		n += (size_t)snprintf(history + n, sizeof(history) - n, "%s%c%s%s%s/%d",
+		    i == w.sent ? " |" : " ", w.asks[i].type,
+		    w.fates[i] == REQUEST_SWALLOW ? "s"
+		    : w.fates[i] == REQUEST_FAKE  ? "f"
+						  : "",
+		    w.asks[i].outcome == OUT_ERROR ? "!" : "",
+		    w.asks[i].outcome == OUT_COPY_IN ? "COPY" : "",
 		    w.asks[i].outcome == OUT_COPY_IN ? w.asks[i].patience : 0);
 	fail_msg("seed %llu, request %d: %s\n%s", (unsigned long long)w.seed, id, what, history);
 }
@@ -155,7 +159,8 @@ write_pipeline(enum manners manners)
 		else
 			a->statements = (uint8_t)draw(3);
 		a->patience = one_in(3) ? (uint8_t)draw(4) : 255;
-		if (manners != WILD && a->outcome == OUT_COPY_IN && (a->type == 'Q' || a->type == 'E'))
+		if (manners != WILD && a->outcome == OUT_COPY_IN &&
+		    (a->type == 'Q' || a->type == 'E'))
 			copying = true;
 		w.fates[w.n_asks] = one_in(5) ? REQUEST_SWALLOW : REQUEST_FORWARD;
 		if ((a->type == 'P' || a->type == 'C') && !copying && one_in(4)) {
@@ -263,7 +268,8 @@ check_end(void)
 			continue;
 		if (w.notes[i].settled != 1)
 			fail_here("a note was lost", i);
-		if (w.lost_track || w.model.closed || e == END_EATEN || kind_of(w.asks[i].type) == REQUEST_COPY_END)
+		if (w.lost_track || w.model.closed || e == END_EATEN ||
+		    kind_of(w.asks[i].type) == REQUEST_COPY_END)
 			continue;
 		if (w.notes[i].ok != (e == END_OK))
 			fail_here("settled the other way than it ended", i);
@@ -509,7 +515,8 @@ test_bound(void **state)
 	assert_true(requests_idle(&q));
 	settled_count = 0;
 	for (int i = 0; i < 100; i++)
-		assert_true(requests_push(&q, REQUEST_PARSE, REQUEST_SWALLOW, &note, &script_ops, NULL));
+		assert_true(
+		    requests_push(&q, REQUEST_PARSE, REQUEST_SWALLOW, &note, &script_ops, NULL));
 	requests_abandon(&q, &script_ops, NULL);
 	assert_int_equal(settled_count, 100);
 }
