@@ -87,6 +87,10 @@ requests_push(struct requests *q, enum request_kind kind, enum request_fate fate
 		}
 		q->skipping = false;
 	}
+	if (kind <= REQUEST_SYNC)
+		q->open = false;
+	else if (kind != REQUEST_COPY_END)
+		q->open = true;
 	if (q->copy_open) {
 		if (kind == REQUEST_SYNC)
 			r.maybe_eaten = true;

@@ -59,6 +59,7 @@ struct requests {
 	struct request *ring;
 	uint32_t head, count, size; /* size is a power of two, or 0 */
 	bool skipping;		    /* after an error, no Sync seen yet */
+	bool open;		    /* extended-protocol requests since the last Sync: a transaction is open */
 	bool copy_in;		    /* a COPY FROM STDIN is running */
 	bool copy_open;		    /* and its end has not been sent */
 	bool tainted;
@@ -76,11 +77,11 @@ enum request_verdict requests_answer(struct requests *, uint8_t type, const stru
 /* The connection ends: everything still in the queue is settled as failed. */
 void requests_abandon(struct requests *, const struct requests_ops *, void *owner);
 
-/* Every request was answered. */
+/* Every request was answered, and the last answer was a ReadyForQuery. */
 static inline bool
 requests_idle(const struct requests *q)
 {
-	return q->count == 0 && !q->skipping;
+	return q->count == 0 && !q->skipping && !q->open;
 }
 
 /* The entry whose answer comes next, or NULL. */

@@ -119,7 +119,7 @@ reset_server(struct server *s, bool full)
 	s->state = SERVER_TESTED;
 	if (!requests_idle(&s->requests) || s->close_when_free || s->body_left > 0) {
 		/* a query nobody waits for any more should not run on */
-		if (!requests_idle(&s->requests) && !s->stream.broken && !s->stream.eof)
+		if (s->requests.count > 0 && !s->stream.broken && !s->stream.eof)
 			reset_cancel(s, NULL, NULL);
 		server_let_go(s);
 		pool_close_server(s, "client disconnect with a query in progress");

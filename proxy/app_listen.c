@@ -41,7 +41,6 @@ static struct listen_options
 options_of(const struct config *cfg)
 {
 	return (struct listen_options){
-		.backlog = cfg->listen_backlog,
 		.defer_accept = (int)cfg->tcp_defer_accept,
 		.keepalive = cfg->tcp_keepalive,
 		.keepcnt = cfg->tcp_keepcnt,
@@ -136,13 +135,12 @@ static int
 bind_unix(struct app *a)
 {
 	const struct config *cfg = a->cfg;
-	struct listen_options o = options_of(cfg);
 	int fd;
 
 	if (cfg->unix_socket_dir == NULL || cfg->unix_socket_dir[0] == '\0')
 		return 0;
 	fd = listener_bind_unix(cfg->unix_socket_dir, cfg->listen_port, cfg->unix_socket_mode,
-	    cfg->unix_socket_group, &o);
+	    cfg->unix_socket_group);
 	if (fd == -1) {
 		log_line(LOG_LEVEL_FATAL, "cannot listen on unix socket %s/.s.PGSQL.%d: %s",
 		    cfg->unix_socket_dir, cfg->listen_port, strerror(errno));
@@ -177,6 +175,7 @@ app_listen(struct app *a)
 struct listen_letter {
 	struct letter letter;
 	struct list_node *list;
+	int backlog;
 };
 
 static void
@@ -185,7 +184,8 @@ deliver_start(struct worker *w, struct letter *letter)
 	struct listen_letter *l = list_entry(letter, struct listen_letter, letter);
 
 	list_each(n, tmp, l->list)
-		listener_start(list_entry(n, struct listener, place), &w->loop);
+		if (listener_start(list_entry(n, struct listener, place), &w->loop, l->backlog) == -1)
+			log_error("listen: %s", strerror(errno));
 	free(l);
 }
 
@@ -212,6 +212,7 @@ post_all(struct app *a, void (*deliver)(struct worker *, struct letter *))
 		list_init(&l->letter.node);
 		l->letter.deliver = deliver;
 		l->list = &a->listeners->of[i];
+		l->backlog = a->cfg->listen_backlog;
 		worker_post(&a->workers[i], &l->letter);
 	}
 }

@@ -118,7 +118,7 @@ listener_bind_tcp(const char *addr, int port, const struct listen_options *o)
 	}
 	set_int(fd, SOL_SOCKET, SO_REUSEPORT, 1);
 	set_tcp_options(fd, o);
-	if (bind(fd, ai->ai_addr, ai->ai_addrlen) == -1 || listen(fd, o->backlog) == -1) {
+	if (bind(fd, ai->ai_addr, ai->ai_addrlen) == -1) {
 		freeaddrinfo(ai);
 		return close_failed(fd);
 	}
@@ -183,8 +183,7 @@ own_unix(const char *path, int mode, const char *group)
 }
 
 int
-listener_bind_unix(const char *dir, int port, int mode, const char *group,
-    const struct listen_options *o)
+listener_bind_unix(const char *dir, int port, int mode, const char *group)
 {
 	struct sockaddr_un sun;
 	socklen_t len;
@@ -198,8 +197,6 @@ listener_bind_unix(const char *dir, int port, int mode, const char *group,
 	if (bind(fd, (struct sockaddr *)&sun, len) == -1)
 		return close_failed(fd);
 	if (sun.sun_path[0] != '\0' && own_unix(sun.sun_path, mode, group) == -1)
-		return close_failed(fd);
-	if (listen(fd, o->backlog) == -1)
 		return close_failed(fd);
 	return fd;
 }
@@ -272,11 +269,15 @@ listener_new(int fd, void (*accepted)(struct listener *, int, const struct socka
 	return l;
 }
 
-void
-listener_start(struct listener *l, struct loop *loop)
+int
+listener_start(struct listener *l, struct loop *loop, int backlog)
 {
+	/* harmless when another worker has done it for a shared Unix socket */
+	if (listen(watch_fd(&l->watch), backlog) == -1)
+		return -1;
 	l->loop = loop;
 	watch_start(loop, &l->watch, WATCH_READ);
+	return 0;
 }
 
 void

@@ -11,7 +11,6 @@
 #include <sys/socket.h>
 
 struct listen_options {
-	int backlog;
 	int defer_accept; /* seconds, 0 = off */
 	bool keepalive;
 	int keepcnt, keepidle, keepintvl; /* 0 = the system's */
@@ -31,18 +30,18 @@ struct listener {
 
 /* 0, or -1 with EADDRINUSE when another process listens there (SO_REUSEPORT would not notice). */
 int listener_probe_tcp(const char *addr, int port);
-/* fd or -1 with errno. `addr` is an IPv4 or IPv6 literal. */
+/* A bound socket, which does not listen yet, or -1 with errno. `addr` is an IPv4 or IPv6 literal. */
 int listener_bind_tcp(const char *addr, int port, const struct listen_options *);
 /* dir/.s.PGSQL.port, or @name for the abstract namespace. EADDRINUSE when somebody answers there. */
-int listener_bind_unix(const char *dir, int port, int mode, const char *group,
-    const struct listen_options *);
+int listener_bind_unix(const char *dir, int port, int mode, const char *group);
 /* Removes the file that listener_bind_unix() made. */
 void listener_unlink_unix(const char *dir, int port);
 
 /* NULL when out of memory (the fd is still the caller's). Takes the fd. */
 struct listener *listener_new(int fd,
     void (*accepted)(struct listener *, int, const struct sockaddr_storage *), void *owner);
-void listener_start(struct listener *, struct loop *);
+/* From here on connections come in: listen(2). -1 with errno. */
+int listener_start(struct listener *, struct loop *, int backlog);
 void listener_stop(struct listener *);
 void listener_free(struct listener *);
 

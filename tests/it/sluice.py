@@ -14,7 +14,7 @@ import time
 import psycopg
 
 from cluster import PASSWORDS, as_postgres, free_port, give_to_postgres, wait_until
-from rawpg import Closed, Raw, ServerError
+from rawpg import SSL_REQUEST, Closed, Raw, ServerError, request
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 PROGRAM = os.path.abspath(os.environ.get("PGSLUICE", f"{ROOT}/build/pgsluice"))
@@ -90,11 +90,16 @@ class Sluice:
 
     def _accepts(self):
         assert self.proc.poll() is None, f"the proxy ended by itself:\n{self.log()}"
+        raw = None
         try:
-            Raw(self.addr, 2).close()
-            return True
-        except OSError:
+            raw = Raw(self.addr, 2)
+            raw.send(request(SSL_REQUEST))
+            return raw.read(1) in b"SN"
+        except (OSError, Closed):
             return False
+        finally:
+            if raw:
+                raw.close()
 
     @property
     def pid(self):

@@ -1,9 +1,11 @@
 """Protocol-level prepared statements in transaction mode: as if the client had its own server."""
 import random
+import time
 
 import pytest
 
 import rawpg
+from cluster import wait_until
 from rawpg import SYNC, bind, close, describe, errors, execute, kinds, parse, query, rows
 
 pytestmark = pytest.mark.beyond_pgbouncer
@@ -341,6 +343,8 @@ def test_statement_of_dead_server(sluice, pg):
     raw.ask(parse("s", "select 'still here'"), SYNC)
     for _ in range(3):
         pg.terminate()
+        wait_until(lambda: pg.backends() == 0, 3)
+        time.sleep(0.05)
         assert rows(run(raw, "s")) == [["still here"]]
 
 

@@ -37,6 +37,7 @@ struct model {
 	int in_head, in_tail, out_head, out_tail;
 	bool ignore_till_sync, extended;
 	bool copying, closed;
+	bool unsynced; /* extended-protocol messages ran since the last ReadyForQuery: a transaction is open */
 	struct ask copy; /* the request that runs it */
 	int copy_read;
 	enum end ends[MODEL_QUEUE]; /* by id */
@@ -51,6 +52,7 @@ model_tell(struct model *m, char type, int id)
 static inline void
 model_ready(struct model *m, int id)
 {
+	m->unsynced = false;
 	model_tell(m, 'Z', id);
 }
 
@@ -221,6 +223,8 @@ model_step(struct model *m)
 		model_tell(m, 0, a->id);
 		return;
 	}
+	if (strchr("PBDE", a->type) != NULL)
+		m->unsynced = true;
 	switch (a->type) {
 	case 'Q':
 		model_query(m, a);

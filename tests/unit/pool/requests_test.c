@@ -249,6 +249,8 @@ check_safety(void)
 {
 	if (requests_idle(&w.q) && !w.q.tainted && model_owes(&w.model) && !w.model.closed)
 		fail_here("idle while the server owes an answer", w.last_event);
+	if (requests_idle(&w.q) && !w.q.tainted && w.model.unsynced && !w.model.closed)
+		fail_here("idle without a Sync: a transaction is open", w.last_event);
 }
 
 static void
@@ -488,6 +490,32 @@ test_copy_extended_fails_later(void **state)
 	requests_release(&q);
 }
 
+/* goal: answered by Flush, without a Sync, is not idle: a transaction is open. Nor is it when the only Sync was
+ * eaten by a COPY */
+static void
+test_no_sync(void **state)
+{
+	struct requests q = { 0 };
+
+	(void)state;
+	push(&q, REQUEST_PARSE);
+	pass(&q, "1");
+	assert_false(requests_idle(&q));
+	push(&q, REQUEST_SYNC);
+	pass(&q, "Z");
+	assert_true(requests_idle(&q));
+	push(&q, REQUEST_EXECUTE);
+	push(&q, REQUEST_SYNC);
+	pass(&q, "G");
+	push(&q, REQUEST_COPY_END);
+	pass(&q, "C");
+	assert_false(requests_idle(&q));
+	push(&q, REQUEST_SYNC);
+	pass(&q, "Z");
+	assert_true(requests_idle(&q));
+	requests_release(&q);
+}
+
 /* goal: a FATAL out of the blue is passed on */
 static void
 test_fatal_when_idle(void **state)
@@ -512,7 +540,7 @@ test_bound(void **state)
 	assert_false(requests_push(&q, REQUEST_BIND, REQUEST_FORWARD, NULL, &script_ops, NULL));
 	for (int i = 0; i < REQUESTS_MAX; i++)
 		assert_int_equal(answer(&q, '2'), REQUEST_PASS);
-	assert_true(requests_idle(&q));
+	assert_int_equal(q.count, 0);
 	settled_count = 0;
 	for (int i = 0; i < 100; i++)
 		assert_true(
@@ -529,6 +557,7 @@ main(void)
 		cmocka_unit_test(test_copy_extended),
 		cmocka_unit_test(test_copy_extended_fails_at_once),
 		cmocka_unit_test(test_copy_extended_fails_later),
+		cmocka_unit_test(test_no_sync),
 		cmocka_unit_test(test_fatal_when_idle),
 		cmocka_unit_test(test_bound),
 		cmocka_unit_test(test_polite),
