@@ -105,7 +105,8 @@ on_readable(struct server_holder *h, struct server *s)
 static const struct server_holder_ops holder_ops = { .readable = on_readable };
 
 bool
-command_run(struct server *s, const char *sql, int64_t timeout, const struct command_ops *ops, void *arg)
+command_run(struct server *s, const char *sql, int64_t timeout, const struct command_ops *ops,
+    void *arg)
 {
 	struct command *c = calloc(1, sizeof(*c));
 	struct buf out;
@@ -123,7 +124,8 @@ command_run(struct server *s, const char *sql, int64_t timeout, const struct com
 	deadline_init(&c->deadline, on_deadline);
 	s->unnamed_of = 0; /* a simple query drops the unnamed statement */
 	if (buf_failed(&out) ||
-	    !server_expect(s, REQUEST_QUERY, ops->row != NULL ? REQUEST_FORWARD : REQUEST_SWALLOW, NULL) ||
+	    !server_expect(s, REQUEST_QUERY, ops->row != NULL ? REQUEST_FORWARD : REQUEST_SWALLOW,
+		NULL) ||
 	    stream_write(&s->stream, buf_data(&out), buf_len(&out)) == -1) {
 		buf_release(&out);
 		free(c);
@@ -132,6 +134,7 @@ command_run(struct server *s, const char *sql, int64_t timeout, const struct com
 	buf_release(&out);
 	server_hold(s, &c->holder, SERVER_TESTED);
 	if (timeout > 0)
-		loop_deadline(&s->worker->loop, &c->deadline, loop_now_ms(&s->worker->loop) + (uint64_t)timeout);
+		loop_deadline(&s->worker->loop, &c->deadline,
+		    loop_now_ms(&s->worker->loop) + (uint64_t)timeout);
 	return true;
 }

@@ -25,6 +25,7 @@ struct command_ops {
 };
 
 /* false: out of memory or the server is gone; `done` does not follow. */
-bool command_run(struct server *, const char *sql, int64_t timeout, const struct command_ops *, void *arg);
+bool command_run(struct server *, const char *sql, int64_t timeout, const struct command_ops *,
+    void *arg);
 
 #endif

@@ -38,7 +38,7 @@ struct connect_target {
 	int port;
 	const char *dbname, *user, *password; /* password may be NULL */
 	const char *application_name, *client_encoding, *datestyle, *timezone; /* NULL = not sent */
-	const char *replication;   /* value of the startup parameter replication, or NULL */
+	const char *replication; /* value of the startup parameter replication, or NULL */
 	struct connect_tls tls;
 	int64_t timeout; /* server_connect_timeout: for one host, connect and login */
 	bool keepalive;
@@ -47,12 +47,12 @@ struct connect_target {
 
 enum connect_result {
 	CONNECT_OK,
-	CONNECT_RETRY,	 /* nobody there, starting up, too many connections, timeout: may pass by itself */
+	CONNECT_RETRY, /* nobody there, starting up, too many connections, timeout: may pass by itself */
 	CONNECT_REFUSED, /* 28xxx, 3D000, wrong certificate ...: will not pass by itself */
 };
 
-#define CONNECT_KEY_MAX	    256
-#define CONNECT_PARAMS_MAX  64
+#define CONNECT_KEY_MAX	   256
+#define CONNECT_PARAMS_MAX 64
 
 struct connect_job {
 	struct letter letter;
@@ -65,11 +65,11 @@ struct connect_job {
 	/* set at the end */
 	enum connect_result result;
 	char sqlstate[6];
-	char message[512]; /* one line, names the host tried last; no secret */
+	char message[512];  /* one line, names the host tried last; no secret */
 	unsigned host_used; /* index of the host that answered */
-	void *pg;	/* PGconn *, for connector_finish() only */
-	int fd;		/* of pg; non-blocking */
-	SSL *ssl;	/* of pg, or NULL */
+	void *pg;	    /* PGconn *, for connector_finish() only */
+	int fd;		    /* of pg; non-blocking */
+	SSL *ssl;	    /* of pg, or NULL */
 	uint32_t backend_pid;
 	uint8_t key[CONNECT_KEY_MAX];
 	uint16_t key_len;
@@ -89,7 +89,8 @@ void connector_finish(void *pg);
 struct cancel_job {
 	struct letter letter;
 	struct worker *asker;
-	void (*done)(struct worker *, struct cancel_job *); /* delivered, or given up after `timeout` */
+	void (*done)(struct worker *,
+	    struct cancel_job *); /* delivered, or given up after `timeout` */
 	struct sockaddr_storage peer;
 	socklen_t peer_len;
 	bool tls; /* the server connection is encrypted, so this one is too */

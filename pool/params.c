@@ -49,8 +49,8 @@ params_unref(struct params *p)
 	/* the last reference goes under the lock, where look-ups make new ones */
 	refs = atomic_load_explicit(&p->refs, memory_order_relaxed);
 	while (refs > 1)
-		if (atomic_compare_exchange_weak_explicit(&p->refs, &refs, refs - 1, memory_order_release,
-			memory_order_relaxed))
+		if (atomic_compare_exchange_weak_explicit(&p->refs, &refs, refs - 1,
+			memory_order_release, memory_order_relaxed))
 			return;
 	pthread_mutex_lock(&table.lock);
 	if (atomic_fetch_sub_explicit(&p->refs, 1, memory_order_acq_rel) == 1) {
@@ -136,7 +136,8 @@ params_with(struct params *base, const char *name, const char *value)
 	p->n = 0;
 	p->len = 0;
 	/* a set that differs in nothing that could be refused is as good as its base */
-	atomic_init(&p->proven, strcasecmp(name, "application_name") == 0 && params_is_proven(base));
+	atomic_init(&p->proven,
+	    strcasecmp(name, "application_name") == 0 && params_is_proven(base));
 	for (; at < end; at = next_pair(at)) {
 		int order = strcasecmp(at, name);
 

@@ -30,8 +30,8 @@ void params_set_proven(struct params *);
 
 const char *params_get(const struct params *, const char *name); /* NULL when not in the set */
 size_t params_count(const struct params *);
-void params_each(const struct params *, void (*each)(void *arg, const char *name, const char *value),
-    void *arg);
+void params_each(const struct params *,
+    void (*each)(void *arg, const char *name, const char *value), void *arg);
 
 /* Appends SQL that brings a session from one set to the other; nothing when there is no difference. */
 void params_sql(const struct params *from, const struct params *to, struct buf *sql);

@@ -185,8 +185,8 @@ take_local(struct pool_local *l)
 	struct list_node *n;
 
 	while ((n = atomic_load_explicit(&l->pool->rules.round_robin_servers, memory_order_relaxed)
-		    ? list_last(&l->idle)
-		    : list_first(&l->idle)) != NULL) {
+			? list_last(&l->idle)
+			: list_first(&l->idle)) != NULL) {
 		struct server *s = take_idle(l, n);
 
 		if (check_first(l, s))
@@ -262,8 +262,9 @@ is_over_limit(struct pool *p)
 {
 	int size = atomic_load_explicit(&p->rules.size, memory_order_relaxed);
 
-	return size > 0 && atomic_load_explicit(&p->n_servers, memory_order_relaxed) >
-			       size + atomic_load_explicit(&p->rules.reserve_size, memory_order_relaxed);
+	return size > 0 &&
+	       atomic_load_explicit(&p->n_servers, memory_order_relaxed) >
+		   size + atomic_load_explicit(&p->rules.reserve_size, memory_order_relaxed);
 }
 
 static void
@@ -327,8 +328,9 @@ pool_dispatch(struct pool_local *l)
 		struct pool_local *other = NULL;
 
 		if (p->n_local > 1)
-			other = hungriest(l, n == NULL ? UINT64_MAX
-							: list_entry(n, struct pool_ticket, place)->since_ms);
+			other = hungriest(l,
+			    n == NULL ? UINT64_MAX
+				      : list_entry(n, struct pool_ticket, place)->since_ms);
 		if (other != NULL) {
 			hand_over(l, other);
 		} else if (n != NULL) {
@@ -353,7 +355,8 @@ pool_take(struct pool *p, struct worker *w, struct pool_ticket *t)
 {
 	struct pool_local *l = pool_local(p, w);
 
-	if (list_empty(&l->waiting) && !atomic_load_explicit(&p->db->paused, memory_order_relaxed)) {
+	if (list_empty(&l->waiting) &&
+	    !atomic_load_explicit(&p->db->paused, memory_order_relaxed)) {
 		struct server *s = take_local(l);
 
 		if (s != NULL)
@@ -390,7 +393,8 @@ reason_to_close(struct pool_local *l, struct server *s)
 	if (!server_is_clean(s))
 		return s->stream.broken || s->stream.eof ? "the server closed the connection"
 							 : "unclean server";
-	if (s->close_when_free || s->epoch != atomic_load_explicit(&s->pool->epoch, memory_order_relaxed))
+	if (s->close_when_free ||
+	    s->epoch != atomic_load_explicit(&s->pool->epoch, memory_order_relaxed))
 		return "close_needed";
 	if (atomic_load_explicit(&s->pool->db->paused, memory_order_relaxed))
 		return "the database is paused";
@@ -467,7 +471,8 @@ pool_close_idle(struct pool *p, struct worker *w, bool all, const char *reason)
 {
 	struct pool_local *l = pool_local(p, w);
 
-	list_each(n, tmp, &l->idle) {
+	list_each(n, tmp, &l->idle)
+	{
 		struct server *s = list_entry(n, struct server, place);
 
 		if (all || s->epoch != atomic_load(&p->epoch))

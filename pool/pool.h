@@ -17,10 +17,10 @@
 
 #include <stdatomic.h>
 
-#define POOL_SLACK_MS	20
-#define POOL_OPENING_MAX 8  /* connections one pool opens at the same time */
-#define POOL_TURN_MS	50  /* a pool that a shared limit blocks gets the next free room after this */
-#define POOL_RETRY_MS	50  /* between attempts while clients wait and nobody answers */
+#define POOL_SLACK_MS	 20
+#define POOL_OPENING_MAX 8 /* connections one pool opens at the same time */
+#define POOL_TURN_MS	 50 /* a pool that a shared limit blocks gets the next free room after this */
+#define POOL_RETRY_MS	 50 /* between attempts while clients wait and nobody answers */
 
 struct server;
 struct pool;
@@ -51,7 +51,8 @@ struct pool_rules {
 	atomic_int size, min_size, reserve_size, max_statements;
 	_Atomic int64_t reserve_timeout, query_wait_timeout, server_lifetime, server_idle_timeout;
 	_Atomic int64_t server_check_delay, server_login_retry;
-	_Atomic int64_t query_timeout, idle_transaction_timeout, transaction_timeout, client_idle_timeout;
+	_Atomic int64_t query_timeout, idle_transaction_timeout, transaction_timeout,
+	    client_idle_timeout;
 	_Atomic int64_t query_wait_notify;
 	atomic_bool round_robin_servers, reset_always;
 };
@@ -68,12 +69,12 @@ struct quota {
 };
 
 struct database {
-	struct quota quota; /* first */
+	struct quota quota;	/* first */
 	struct list_node pools; /* under the lock of pool_set.h */
 	atomic_bool paused, disabled;
-	bool from_fallback;    /* made from "*" */
-	bool listed;	       /* in the configuration in force */
-	struct stats *stats;   /* per worker */
+	bool from_fallback;  /* made from "*" */
+	bool listed;	     /* in the configuration in force */
+	struct stats *stats; /* per worker */
 	_Atomic uint64_t unused_since_ms;
 };
 
@@ -83,13 +84,13 @@ struct pool_local {
 	struct list_node active;  /* servers that somebody holds, or that are being tested */
 	struct list_node waiting; /* tickets, oldest first */
 	atomic_int n_idle, n_active, n_tested;
-	atomic_int hungry;		/* waiting tickets */
-	atomic_int coming;		/* servers on their way here from another worker */
-	_Atomic uint64_t oldest_ms;	/* since when the first ticket waits; UINT64_MAX = none */
+	atomic_int hungry;	    /* waiting tickets */
+	atomic_int coming;	    /* servers on their way here from another worker */
+	_Atomic uint64_t oldest_ms; /* since when the first ticket waits; UINT64_MAX = none */
 	atomic_int n_clients, n_clients_active;
-	struct letter ask;		/* "somebody elsewhere is waiting" */
+	struct letter ask; /* "somebody elsewhere is waiting" */
 	atomic_bool asked;
-	struct deadline retry;		/* try to open again; also the reserve pool */
+	struct deadline retry; /* try to open again; also the reserve pool */
 	bool dispatching;
 	struct pool *pool;
 } __attribute__((aligned(64)));
@@ -104,11 +105,11 @@ struct pool {
 	struct quota *user;
 	struct pool_rules rules;
 	atomic_int refs;
-	atomic_int n_servers;	/* open or being opened */
+	atomic_int n_servers; /* open or being opened */
 	atomic_int opening;
-	atomic_uint epoch;	/* raised by RECONNECT and by a changed address or password */
+	atomic_uint epoch; /* raised by RECONNECT and by a changed address or password */
 	atomic_uint next_host;
-	pthread_mutex_t lock;	/* of the next four */
+	pthread_mutex_t lock; /* of the next four */
 	struct welcome *welcome;
 	char fail_sqlstate[6];
 	char fail_message[512];
@@ -116,7 +117,8 @@ struct pool {
 	_Atomic bool failing;
 	bool forced_user;
 	atomic_bool blocked_by_db, blocked_by_user; /* hungry, but that limit is reached */
-	const char *replication; /* value of that startup parameter, "true" or "database", or NULL */
+	const char
+	    *replication; /* value of that startup parameter, "true" or "database", or NULL */
 	atomic_bool stay_on_host;
 	int n_local;
 	struct pool_local local[];
@@ -127,7 +129,7 @@ struct pool_worker {
 	struct worker *workers; /* all of them */
 	int n_workers;
 	struct connectors *connectors;
-	struct config *cfg;	/* references, owned */
+	struct config *cfg; /* references, owned */
 	struct userlist *users;
 };
 
@@ -184,7 +186,8 @@ void pool_refuse_waiting(struct pool_local *);
 /* The deadline pool_local.retry: opens again, or tells who waits that it is no use. */
 void pool_on_retry(struct deadline *);
 /* Why connections cannot be opened at present; false when they can. */
-bool pool_failure(struct pool *, char *sqlstate, size_t n_sqlstate, char *message, size_t n_message);
+bool pool_failure(struct pool *, char *sqlstate, size_t n_sqlstate, char *message,
+    size_t n_message);
 /* A reference, or NULL until the first server has connected. */
 struct welcome *pool_welcome(struct pool *);
 

@@ -21,8 +21,8 @@ struct opening {
 	struct connect_job job;
 	struct connect_target target;
 	struct pool *pool;
-	struct config *cfg;	 /* the texts of target live in here ... */
-	struct userlist *users;	 /* ... the password in here */
+	struct config *cfg;	/* the texts of target live in here ... */
+	struct userlist *users; /* ... the password in here */
 	char *connect_query;
 	unsigned epoch;
 };
@@ -79,7 +79,8 @@ fail_db:
 void
 pool_uncount_server(struct pool *p, struct worker *w)
 {
-	bool others_wait = atomic_load(&p->db->quota.blocked) > 0 || atomic_load(&p->user->blocked) > 0;
+	bool others_wait = atomic_load(&p->db->quota.blocked) > 0 ||
+			   atomic_load(&p->user->blocked) > 0;
 
 	atomic_fetch_sub(&p->user->n_servers, 1);
 	atomic_fetch_sub(&p->db->quota.n_servers, 1);
@@ -87,7 +88,8 @@ pool_uncount_server(struct pool *p, struct worker *w)
 	if (others_wait) {
 		/* they come first; what they leave is taken a little later */
 		pool_set_room(p);
-		loop_deadline(&w->loop, &pool_local(p, w)->retry, loop_now_ms(&w->loop) + POOL_SLACK_MS);
+		loop_deadline(&w->loop, &pool_local(p, w)->retry,
+		    loop_now_ms(&w->loop) + POOL_SLACK_MS);
 	} else {
 		pool_grow(p, w);
 	}
@@ -104,8 +106,8 @@ note_failure(struct pool *p, const struct connect_job *job)
 	snprintf(p->fail_message, sizeof(p->fail_message), "%s", job->message);
 	pthread_mutex_unlock(&p->lock);
 	if (!atomic_exchange(&p->failing, true) || job->result == CONNECT_REFUSED)
-		log_warning("%s/%s: cannot connect to the server: %s", p->db->quota.name, p->user->name,
-		    job->message);
+		log_warning("%s/%s: cannot connect to the server: %s", p->db->quota.name,
+		    p->user->name, job->message);
 }
 
 bool
@@ -114,7 +116,8 @@ pool_failure(struct pool *p, char *sqlstate, size_t n_sqlstate, char *message, s
 	if (!atomic_load(&p->failing))
 		return false;
 	pthread_mutex_lock(&p->lock);
-	snprintf(sqlstate, n_sqlstate, "%s", p->fail_sqlstate[0] != '\0' ? p->fail_sqlstate : "08006");
+	snprintf(sqlstate, n_sqlstate, "%s",
+	    p->fail_sqlstate[0] != '\0' ? p->fail_sqlstate : "08006");
 	snprintf(message, n_message, "%s", p->fail_message);
 	pthread_mutex_unlock(&p->lock);
 	return true;
@@ -141,7 +144,8 @@ refuse_everywhere(struct pool *p, struct worker *w)
 {
 	int64_t retry = atomic_load(&p->rules.server_login_retry);
 
-	atomic_store(&p->refused_until_ms, loop_now_ms(&w->loop) + (uint64_t)(retry > 0 ? retry : 1));
+	atomic_store(&p->refused_until_ms,
+	    loop_now_ms(&w->loop) + (uint64_t)(retry > 0 ? retry : 1));
 	for (int i = 0; i < p->n_local; i++) {
 		struct refuse_letter *r;
 
@@ -220,11 +224,12 @@ arrived(struct opening *o, struct worker *w)
 	}
 	s->epoch = o->epoch;
 	if (atomic_exchange(&p->failing, false))
-		log_info("%s/%s: the server can be reached again", p->db->quota.name, p->user->name);
+		log_info("%s/%s: the server can be reached again", p->db->quota.name,
+		    p->user->name);
 	atomic_store(&p->refused_until_ms, 0);
 	set_welcome(p, &o->job, s);
-	log_debug("S-%llu: %s/%s new connection to the server, backend %u", (unsigned long long)s->id,
-	    p->db->quota.name, p->user->name, s->backend_pid);
+	log_debug("S-%llu: %s/%s new connection to the server, backend %u",
+	    (unsigned long long)s->id, p->db->quota.name, p->user->name, s->backend_pid);
 	server_open(s, w);
 	list_push_back(&l->active, &s->place);
 	atomic_fetch_add(&l->n_active, 1);
@@ -277,7 +282,8 @@ on_opened(struct worker *w, struct connect_job *job)
 
 	atomic_fetch_sub(&p->opening, 1);
 	if (result == CONNECT_OK) {
-		atomic_store(&p->next_host, job->host_used + (atomic_load(&p->stay_on_host) ? 0u : 1u));
+		atomic_store(&p->next_host,
+		    job->host_used + (atomic_load(&p->stay_on_host) ? 0u : 1u));
 		arrived(o, w);
 		/* more may wait than could be opened at once */
 		pool_grow(p, w);
@@ -422,7 +428,8 @@ pool_grow(struct pool *p, struct worker *w)
 
 		if (patience > 0)
 			loop_deadline(&w->loop, &l->retry,
-			    list_entry(list_first(&l->waiting), struct pool_ticket, place)->since_ms +
+			    list_entry(list_first(&l->waiting), struct pool_ticket, place)
+				    ->since_ms +
 				(uint64_t)patience);
 	}
 }

@@ -12,11 +12,12 @@ pool_rules_database(struct database *db, const struct config *cfg)
 
 	db->listed = d != NULL && strcmp(d->name, "*") != 0;
 	db->from_fallback = d != NULL && !db->listed;
-	atomic_store(&db->quota.max_servers,
-	    d != NULL && d->max_db_connections >= 0 ? d->max_db_connections : cfg->max_db_connections);
-	atomic_store(&db->quota.max_clients,
-	    d != NULL && d->max_db_client_connections >= 0 ? d->max_db_client_connections
-							   : cfg->max_db_client_connections);
+	atomic_store(&db->quota.max_servers, d != NULL && d->max_db_connections >= 0
+						 ? d->max_db_connections
+						 : cfg->max_db_connections);
+	atomic_store(&db->quota.max_clients, d != NULL && d->max_db_client_connections >= 0
+						 ? d->max_db_client_connections
+						 : cfg->max_db_client_connections);
 }
 
 void
@@ -24,11 +25,12 @@ pool_rules_user(struct quota *q, const struct config *cfg)
 {
 	const struct config_user *u = config_find_user(cfg, q->name);
 
-	atomic_store(&q->max_servers,
-	    u != NULL && u->max_user_connections >= 0 ? u->max_user_connections : cfg->max_user_connections);
-	atomic_store(&q->max_clients,
-	    u != NULL && u->max_user_client_connections >= 0 ? u->max_user_client_connections
-							     : cfg->max_user_client_connections);
+	atomic_store(&q->max_servers, u != NULL && u->max_user_connections >= 0
+					  ? u->max_user_connections
+					  : cfg->max_user_connections);
+	atomic_store(&q->max_clients, u != NULL && u->max_user_client_connections >= 0
+					  ? u->max_user_client_connections
+					  : cfg->max_user_client_connections);
 }
 
 /* The first that is set (not negative). */
@@ -42,7 +44,8 @@ first(int64_t a, int64_t b, int64_t c)
 void
 pool_rules_pool(struct pool *p, const struct config *cfg)
 {
-	static const struct config_user no_user = { NULL, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, 0, NULL };
+	static const struct config_user no_user = { NULL, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, 0,
+		NULL };
 	const struct config_database *d = config_find_database(cfg, p->db->quota.name);
 	const struct config_user *u = config_find_user(cfg, p->user->name);
 	struct pool_rules *r = &p->rules;
@@ -68,8 +71,10 @@ pool_rules_pool(struct pool *p, const struct config *cfg)
 	atomic_store(&r->query_timeout, first(u->query_timeout, -1, cfg->query_timeout));
 	atomic_store(&r->idle_transaction_timeout,
 	    first(u->idle_transaction_timeout, -1, cfg->idle_transaction_timeout));
-	atomic_store(&r->transaction_timeout, first(u->transaction_timeout, -1, cfg->transaction_timeout));
-	atomic_store(&r->client_idle_timeout, first(u->client_idle_timeout, -1, cfg->client_idle_timeout));
+	atomic_store(&r->transaction_timeout,
+	    first(u->transaction_timeout, -1, cfg->transaction_timeout));
+	atomic_store(&r->client_idle_timeout,
+	    first(u->client_idle_timeout, -1, cfg->client_idle_timeout));
 	atomic_store(&r->round_robin_servers, cfg->server_round_robin);
 	atomic_store(&r->reset_always, cfg->server_reset_query_always);
 }

@@ -49,7 +49,8 @@ find_or_make_user(const struct config *cfg, const char *name)
 	if (q != NULL)
 		return q;
 	q = calloc(1, sizeof(*q));
-	if (q == NULL || (q->name = strdup(name)) == NULL || !hmap_add(&set.users, &q->node, hash)) {
+	if (q == NULL || (q->name = strdup(name)) == NULL ||
+	    !hmap_add(&set.users, &q->node, hash)) {
 		if (q != NULL)
 			free(q->name);
 		free(q);
@@ -68,7 +69,8 @@ make_database(const struct config *cfg, const char *name, uint64_t hash)
 		return NULL;
 	db->quota.name = strdup(name);
 	db->stats = aligned_alloc(64, (size_t)set.n_workers * sizeof(*db->stats));
-	if (db->quota.name == NULL || db->stats == NULL || !hmap_add(&set.databases, &db->quota.node, hash)) {
+	if (db->quota.name == NULL || db->stats == NULL ||
+	    !hmap_add(&set.databases, &db->quota.node, hash)) {
 		free(db->quota.name);
 		free(db->stats);
 		free(db);
@@ -107,8 +109,8 @@ same_text(const char *a, const char *b)
 }
 
 static struct pool *
-make_pool(const struct config *cfg, struct database *db, struct quota *user, const char *replication,
-    uint64_t hash)
+make_pool(const struct config *cfg, struct database *db, struct quota *user,
+    const char *replication, uint64_t hash)
 {
 	size_t size = sizeof(struct pool) + (size_t)set.n_workers * sizeof(struct pool_local);
 	struct pool *p = aligned_alloc(64, (size + 63) / 64 * 64);
@@ -157,8 +159,8 @@ find_pool(struct database *db, struct quota *user, const char *replication, uint
 }
 
 static enum fault
-get(const struct config *cfg, const struct config_database *entry, const char *database, const char *user,
-    const char *replication, struct pool **out)
+get(const struct config *cfg, const struct config_database *entry, const char *database,
+    const char *user, const char *replication, struct pool **out)
 {
 	struct database *db = find_or_make_database(cfg, database);
 	struct quota *u = find_or_make_user(cfg, entry->user != NULL ? entry->user : user);
@@ -180,8 +182,8 @@ get(const struct config *cfg, const struct config_database *entry, const char *d
 }
 
 enum fault
-pool_set_get(const struct config *cfg, const char *database, const char *user, const char *replication,
-    struct pool **out)
+pool_set_get(const struct config *cfg, const char *database, const char *user,
+    const char *replication, struct pool **out)
 {
 	const struct config_database *entry = config_find_database(cfg, database);
 	enum fault f;
@@ -249,7 +251,8 @@ pool_set_pools(struct pool ***out)
 
 	pthread_mutex_lock(&set.lock);
 	*out = calloc(set.pools.count + 1u, sizeof(**out));
-	for (struct hnode *h = hmap_first(&set.pools); *out != NULL && h != NULL; h = hmap_after(&set.pools, h))
+	for (struct hnode *h = hmap_first(&set.pools); *out != NULL && h != NULL;
+	     h = hmap_after(&set.pools, h))
 		(*out)[n++] = pool_ref(hmap_entry(h, struct pool, node));
 	pthread_mutex_unlock(&set.lock);
 	return n;
@@ -259,7 +262,8 @@ void
 pool_set_each_database(void (*each)(void *arg, struct database *), void *arg)
 {
 	pthread_mutex_lock(&set.lock);
-	for (struct hnode *n = hmap_first(&set.databases); n != NULL; n = hmap_after(&set.databases, n))
+	for (struct hnode *n = hmap_first(&set.databases); n != NULL;
+	     n = hmap_after(&set.databases, n))
 		each(arg, (struct database *)hmap_entry(n, struct quota, node));
 	pthread_mutex_unlock(&set.lock);
 }
@@ -283,9 +287,11 @@ same_server(const struct config *a, const struct config_database *x, const struc
 		return x == y;
 	return same_text(config_host(a, x), config_host(b, y)) && x->port == y->port &&
 	       same_text(x->dbname, y->dbname) && same_text(x->user, y->user) &&
-	       same_text(x->password, y->password) && same_text(x->connect_query, y->connect_query) &&
-	       same_text(x->client_encoding, y->client_encoding) && same_text(x->datestyle, y->datestyle) &&
-	       same_text(x->timezone, y->timezone) && same_text(x->application_name, y->application_name);
+	       same_text(x->password, y->password) &&
+	       same_text(x->connect_query, y->connect_query) &&
+	       same_text(x->client_encoding, y->client_encoding) &&
+	       same_text(x->datestyle, y->datestyle) && same_text(x->timezone, y->timezone) &&
+	       same_text(x->application_name, y->application_name);
 }
 
 void
@@ -307,7 +313,7 @@ pool_set_apply(const struct config *old, const struct config *cfg)
 			continue;
 		/* connections to the old address or as the old user end when they are free */
 		list_each(m, tmp, &db->pools)
-			atomic_fetch_add(&list_entry(m, struct pool, place)->epoch, 1);
+		    atomic_fetch_add(&list_entry(m, struct pool, place)->epoch, 1);
 	}
 	for (n = hmap_first(&set.users); n != NULL; n = hmap_after(&set.users, n))
 		pool_rules_user(hmap_entry(n, struct quota, node), cfg);

@@ -265,7 +265,8 @@ requests_answer(struct requests *q, uint8_t type, const struct requests_ops *ops
 	case 'W':
 	case 'd':
 	case 'c':
-		return kind == REQUEST_QUERY || kind == REQUEST_EXECUTE ? verdict(at(q, 0)) : REQUEST_BAD;
+		return kind == REQUEST_QUERY || kind == REQUEST_EXECUTE ? verdict(at(q, 0))
+									: REQUEST_BAD;
 	default:
 		return REQUEST_BAD;
 	}

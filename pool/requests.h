@@ -21,7 +21,7 @@
 #include <stdint.h>
 
 enum request_kind {
-	REQUEST_QUERY,		/* ends with ReadyForQuery, as do the next two */
+	REQUEST_QUERY, /* ends with ReadyForQuery, as do the next two */
 	REQUEST_FUNCTION,
 	REQUEST_SYNC,
 	REQUEST_PARSE,
@@ -29,7 +29,7 @@ enum request_kind {
 	REQUEST_DESCRIBE,
 	REQUEST_EXECUTE,
 	REQUEST_CLOSE,
-	REQUEST_COPY_END,	/* CopyDone or CopyFail: no answer of its own */
+	REQUEST_COPY_END, /* CopyDone or CopyFail: no answer of its own */
 };
 
 enum request_fate { REQUEST_FORWARD, REQUEST_SWALLOW, REQUEST_FAKE };
@@ -44,7 +44,7 @@ struct request {
 enum request_verdict {
 	REQUEST_PASS, /* give the message to the client */
 	REQUEST_DROP, /* ours: swallow it */
-	REQUEST_BAD,  /* not an answer to anything asked: the connection cannot be trusted any more */
+	REQUEST_BAD, /* not an answer to anything asked: the connection cannot be trusted any more */
 };
 
 struct requests_ops {
@@ -59,14 +59,14 @@ struct requests {
 	struct request *ring;
 	uint32_t head, count, size; /* size is a power of two, or 0 */
 	bool skipping;		    /* after an error, no Sync seen yet */
-	bool open;		    /* extended-protocol requests since the last Sync: a transaction is open */
-	bool copy_in;		    /* a COPY FROM STDIN is running */
-	bool copy_open;		    /* and its end has not been sent */
+	bool open;	/* extended-protocol requests since the last Sync: a transaction is open */
+	bool copy_in;	/* a COPY FROM STDIN is running */
+	bool copy_open; /* and its end has not been sent */
 	bool tainted;
 };
 
-#define REQUESTS_MAX 65536 /* more are refused */
-#define REQUESTS_HIGH 8192 /* from here on the client should not be read */
+#define REQUESTS_MAX  65536 /* more are refused */
+#define REQUESTS_HIGH 8192  /* from here on the client should not be read */
 
 void requests_release(struct requests *);
 /* false: no memory or too many; the connection cannot go on. */

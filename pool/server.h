@@ -20,10 +20,10 @@ struct params;
 struct connect_job;
 
 enum server_state {
-	SERVER_IDLE,	/* ready for anybody */
-	SERVER_ACTIVE,	/* a session has it */
-	SERVER_TESTED,	/* a check, reset or rollback of ours runs on it */
-	SERVER_MOVING,	/* in a mailbox on its way to another worker */
+	SERVER_IDLE,   /* ready for anybody */
+	SERVER_ACTIVE, /* a session has it */
+	SERVER_TESTED, /* a check, reset or rollback of ours runs on it */
+	SERVER_MOVING, /* in a mailbox on its way to another worker */
 };
 
 struct server_holder;
@@ -45,9 +45,10 @@ struct server_holder {
 /* The payload of request notes: what has to be undone when the request fails or is skipped. */
 struct server_note {
 	struct server_statement *parsed; /* entry that stands only if the Parse succeeds */
-	struct server_statement *closed; /* entry taken out; back in when the Close does not happen */
-	void *client;			 /* the holder's, see settled */
-	bool no_matter;			 /* nothing that is sent later depends on how it ends */
+	struct server_statement
+	    *closed;	/* entry taken out; back in when the Close does not happen */
+	void *client;	/* the holder's, see settled */
+	bool no_matter; /* nothing that is sent later depends on how it ends */
 };
 
 /* The note of an unnamed Parse that is passed on; nothing is allocated for it. */
@@ -60,17 +61,17 @@ struct server {
 	struct pool *pool;
 	struct server_holder *holder;
 	enum server_state state;
-	char status;		/* of the last ReadyForQuery: I, T or E */
-	bool close_when_free;	/* RECONNECT, lifetime, PAUSE, tainted: not for anybody else */
-	bool used;		/* a client had it since it was last clean */
-	uint32_t body_left;	/* bytes of a large message still to come ... */
-	bool body_drop;		/* ... which nobody wants */
-	struct buf in;		/* the beginning of a message, until the rest comes */
+	char status;	      /* of the last ReadyForQuery: I, T or E */
+	bool close_when_free; /* RECONNECT, lifetime, PAUSE, tainted: not for anybody else */
+	bool used;	      /* a client had it since it was last clean */
+	uint32_t body_left;   /* bytes of a large message still to come ... */
+	bool body_drop;	      /* ... which nobody wants */
+	struct buf in;	      /* the beginning of a message, until the rest comes */
 	struct requests requests;
-	struct params *params;	/* what the session on the server has now */
-	struct params *reported;/* as it was at connect: the names that the server reports */
+	struct params *params;	 /* what the session on the server has now */
+	struct params *reported; /* as it was at connect: the names that the server reports */
 	struct server_statements statements;
-	uint64_t unnamed_of;	/* token of the unnamed statement it has; 0 = not known */
+	uint64_t unnamed_of; /* token of the unnamed statement it has; 0 = not known */
 	/* Notes still unsettled, of the segment (up to a Sync) that is being sent and of earlier ones. What an
 	 * error in an earlier one undoes must not be built upon: see server_is_unsure(). */
 	uint32_t notes_now, notes_before;
@@ -78,18 +79,18 @@ struct server {
 	uint64_t id;
 	uint64_t connected_ms, idle_since_ms, request_us;
 	struct deadline deadline; /* idle and life limits; armed lazily */
-	int cancels;		/* cancel requests under way: it goes to nobody meanwhile */
-	bool parked;		/* clean, but waits for them to be over */
-	bool doomed;		/* closed, but they still point here */
-	unsigned epoch;		/* of the pool when it was opened: older ones are closed when free */
+	int cancels;		  /* cancel requests under way: it goes to nobody meanwhile */
+	bool parked;		  /* clean, but waits for them to be over */
+	bool doomed;		  /* closed, but they still point here */
+	unsigned epoch; /* of the pool when it was opened: older ones are closed when free */
 
-	void *pg;		/* for connector_finish() only */
+	void *pg; /* for connector_finish() only */
 	uint32_t backend_pid;
 	uint8_t *key;
 	uint16_t key_len;
 	struct sockaddr_storage *peer;
 	socklen_t peer_len;
-	struct letter letter;	/* for moving */
+	struct letter letter; /* for moving */
 };
 
 /* Takes over the connection of a job that ended with CONNECT_OK. NULL when out of memory; then the
@@ -99,7 +100,8 @@ void server_open(struct server *, struct worker *);
 /* Closes and frees. The holder must have let go; a Terminate is sent when the protocol state allows. */
 void server_free(struct server *);
 /* Hands it to another thread, where `arrived` runs with its letter; use server_of_letter(). */
-void server_move(struct server *, struct worker *to, void (*arrived)(struct worker *, struct letter *));
+void server_move(struct server *, struct worker *to,
+    void (*arrived)(struct worker *, struct letter *));
 struct server *server_of_letter(struct letter *);
 
 void server_hold(struct server *, struct server_holder *, enum server_state);

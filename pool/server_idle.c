@@ -15,8 +15,8 @@ drop_bytes(struct server_sink *sink, const uint8_t *p, size_t n)
 }
 
 static enum request_verdict
-idle_event(struct server_sink *sink, struct server *s, uint8_t type, const uint8_t *payload, size_t n,
-    enum request_verdict v)
+idle_event(struct server_sink *sink, struct server *s, uint8_t type, const uint8_t *payload,
+    size_t n, enum request_verdict v)
 {
 	struct pgmsg_error e;
 
@@ -40,7 +40,8 @@ server_idle_input(struct server *s)
 bool
 server_is_too_old(const struct server *s, uint64_t now)
 {
-	uint64_t life = (uint64_t)atomic_load_explicit(&s->pool->rules.server_lifetime, memory_order_relaxed);
+	uint64_t life = (uint64_t)atomic_load_explicit(&s->pool->rules.server_lifetime,
+	    memory_order_relaxed);
 
 	return now - s->connected_ms >= life + life / 16 * (s->id % 16) / 16;
 }
@@ -48,9 +49,10 @@ server_is_too_old(const struct server *s, uint64_t now)
 void
 server_arm_limits(struct server *s)
 {
-	uint64_t life = (uint64_t)atomic_load_explicit(&s->pool->rules.server_lifetime, memory_order_relaxed);
-	uint64_t idle =
-	    (uint64_t)atomic_load_explicit(&s->pool->rules.server_idle_timeout, memory_order_relaxed);
+	uint64_t life = (uint64_t)atomic_load_explicit(&s->pool->rules.server_lifetime,
+	    memory_order_relaxed);
+	uint64_t idle = (uint64_t)atomic_load_explicit(&s->pool->rules.server_idle_timeout,
+	    memory_order_relaxed);
 	uint64_t at = s->connected_ms + life + life / 16 * (s->id % 16) / 16;
 
 	if (idle > 0 && s->idle_since_ms + idle < at)

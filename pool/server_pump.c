@@ -79,7 +79,8 @@ take_messages(struct server *s, struct run *run, const uint8_t *p, const uint8_t
 			return total > WORKER_RBUF_SIZE / 2 ? NULL : p;
 		v = server_answer(s, type, p + PGMSG_HEADER, (whole ? total : have) - PGMSG_HEADER);
 		if (v != REQUEST_BAD && whole && is_event(type))
-			v = run->sink->event(run->sink, s, type, p + PGMSG_HEADER, total - PGMSG_HEADER, v);
+			v = run->sink->event(run->sink, s, type, p + PGMSG_HEADER,
+			    total - PGMSG_HEADER, v);
 		if (v == REQUEST_BAD)
 			return NULL;
 		if (!whole) {
@@ -91,7 +92,8 @@ take_messages(struct server *s, struct run *run, const uint8_t *p, const uint8_t
 			run_add(run, p, total);
 		if (run->sink->fakes != NULL && buf_len(run->sink->fakes) > 0) {
 			run_flush(run);
-			run->sink->bytes(run->sink, buf_data(run->sink->fakes), buf_len(run->sink->fakes));
+			run->sink->bytes(run->sink, buf_data(run->sink->fakes),
+			    buf_len(run->sink->fakes));
 			buf_clear(run->sink->fakes);
 		}
 		p += total;

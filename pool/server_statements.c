@@ -118,6 +118,5 @@ server_statements_count(const struct server_statements *m)
 void
 server_statements_all_stale(struct server_statements *m)
 {
-	list_each(n, tmp, &m->lru)
-		list_entry(n, struct server_statement, lru)->stale = true;
+	list_each(n, tmp, &m->lru) list_entry(n, struct server_statement, lru)->stale = true;
 }

@@ -31,8 +31,8 @@ statement_unref(struct statement *s)
 	/* the last reference goes under the lock, where look-ups make new ones */
 	refs = atomic_load_explicit(&s->refs, memory_order_relaxed);
 	while (refs > 1)
-		if (atomic_compare_exchange_weak_explicit(&s->refs, &refs, refs - 1, memory_order_release,
-			memory_order_relaxed))
+		if (atomic_compare_exchange_weak_explicit(&s->refs, &refs, refs - 1,
+			memory_order_release, memory_order_relaxed))
 			return;
 	pthread_mutex_lock(&table.lock);
 	if (atomic_fetch_sub_explicit(&s->refs, 1, memory_order_acq_rel) == 1) {

@@ -14,7 +14,8 @@
 struct statement {
 	struct hnode node;
 	atomic_uint refs;
-	_Atomic(const void *) proven;	/* the pool on whose server it was parsed without error last */
+	_Atomic(const void *)
+	    proven; /* the pool on whose server it was parsed without error last */
 	char name[STATEMENT_NAME_SIZE]; /* on every server */
 	uint32_t len;
 	uint8_t body[]; /* of the Parse message behind the name: text NUL, count, type OIDs */

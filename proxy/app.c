@@ -69,7 +69,8 @@ make_workers(struct app *a)
 static int
 start_threads(struct app *a)
 {
-	struct connector_settings cs = { a->cfg->connectors, a->cfg->dns_max_ttl, a->cfg->dns_nxdomain_ttl };
+	struct connector_settings cs = { a->cfg->connectors, a->cfg->dns_max_ttl,
+		a->cfg->dns_nxdomain_ttl };
 
 	a->connectors = connectors_start(&cs);
 	if (a->connectors == NULL)
@@ -109,8 +110,9 @@ app_start(struct app *a)
 	app_admin_start(a);
 	app_listen_start(a);
 	pool_set_fill(a->cfg);
-	log_info("process up: pgsluice " PGSLUICE_VERSION ", %d worker%s, %d connector%s", a->n_workers,
-	    a->n_workers == 1 ? "" : "s", a->cfg->connectors, a->cfg->connectors == 1 ? "" : "s");
+	log_info("process up: pgsluice " PGSLUICE_VERSION ", %d worker%s, %d connector%s",
+	    a->n_workers, a->n_workers == 1 ? "" : "s", a->cfg->connectors,
+	    a->cfg->connectors == 1 ? "" : "s");
 	return 0;
 }
 

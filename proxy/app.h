@@ -25,12 +25,12 @@ enum app_shutdown {
 };
 
 struct app {
-	const char *path;	/* of the configuration */
-	int verbose;		/* -v on the command line */
+	const char *path; /* of the configuration */
+	int verbose;	  /* -v on the command line */
 	bool quiet, daemon;
-	const char *user;	/* -u */
-	struct config *cfg;	/* reference; the one in force */
-	struct session_env *env;/* reference */
+	const char *user;	 /* -u */
+	struct config *cfg;	 /* reference; the one in force */
+	struct session_env *env; /* reference */
 	struct session_totals totals;
 	struct worker main;
 	struct worker *workers;
@@ -39,7 +39,7 @@ struct app {
 	struct listeners *listeners;
 	enum app_shutdown shutdown;
 	int exit_code;
-	struct deadline tick;	/* while shutting down: is it time to go? */
+	struct deadline tick; /* while shutting down: is it time to go? */
 };
 
 /* Everything up to running workers; -1 after it has said what is wrong. */

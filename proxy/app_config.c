@@ -43,9 +43,10 @@ static bool
 load_tls(struct session_env *e, struct faults *f)
 {
 	const struct config *c = e->cfg;
-	struct tls_settings t = { c->client_tls_sslmode, c->client_tls_cert_file, c->client_tls_key_file,
-		c->client_tls_ca_file, c->client_tls_ciphers, c->client_tls13_ciphers, c->client_tls_protocols,
-		c->client_tls_ecdhcurve, c->client_tls_dheparams };
+	struct tls_settings t = { c->client_tls_sslmode, c->client_tls_cert_file,
+		c->client_tls_key_file, c->client_tls_ca_file, c->client_tls_ciphers,
+		c->client_tls13_ciphers, c->client_tls_protocols, c->client_tls_ecdhcurve,
+		c->client_tls_dheparams };
 	char err[400];
 
 	if (c->client_tls_sslmode == TLS_DISABLE)
@@ -65,9 +66,9 @@ load_tls(struct session_env *e, struct faults *f)
 static bool
 check_server_tls(const struct config *c, struct faults *f)
 {
-	struct tls_settings t = { c->server_tls_sslmode, c->server_tls_cert_file, c->server_tls_key_file,
-		c->server_tls_ca_file, c->server_tls_ciphers, c->server_tls13_ciphers, c->server_tls_protocols,
-		NULL, NULL };
+	struct tls_settings t = { c->server_tls_sslmode, c->server_tls_cert_file,
+		c->server_tls_key_file, c->server_tls_ca_file, c->server_tls_ciphers,
+		c->server_tls13_ciphers, c->server_tls_protocols, NULL, NULL };
 	char err[400];
 	SSL_CTX *ctx;
 

@@ -68,8 +68,8 @@ bind_one(struct app *a, const char *addr)
 		if (fd == -1) {
 			if (errno == EAFNOSUPPORT && strcmp(addr, "::") == 0)
 				return 0;
-			log_line(LOG_LEVEL_FATAL, "cannot listen on %s:%d: %s", addr, a->cfg->listen_port,
-			    strerror(errno));
+			log_line(LOG_LEVEL_FATAL, "cannot listen on %s:%d: %s", addr,
+			    a->cfg->listen_port, strerror(errno));
 			return -1;
 		}
 		if (add(a, i, fd) == -1)
@@ -83,7 +83,9 @@ bind_one(struct app *a, const char *addr)
 static int
 bind_name(struct app *a, const char *name)
 {
-	struct addrinfo hints = { .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE };
+	struct addrinfo hints = { .ai_family = AF_UNSPEC,
+		.ai_socktype = SOCK_STREAM,
+		.ai_flags = AI_PASSIVE };
 	struct addrinfo *all;
 	int error, ret = 0;
 
@@ -91,7 +93,8 @@ bind_name(struct app *a, const char *name)
 		return bind_one(a, "0.0.0.0") == -1 || bind_one(a, "::") == -1 ? -1 : 0;
 	error = getaddrinfo(name, NULL, &hints, &all);
 	if (error != 0) {
-		log_line(LOG_LEVEL_FATAL, "listen_addr: cannot resolve \"%s\": %s", name, gai_strerror(error));
+		log_line(LOG_LEVEL_FATAL, "listen_addr: cannot resolve \"%s\": %s", name,
+		    gai_strerror(error));
 		return -1;
 	}
 	for (struct addrinfo *ai = all; ai != NULL && ret == 0; ai = ai->ai_next) {
@@ -183,9 +186,9 @@ deliver_start(struct worker *w, struct letter *letter)
 {
 	struct listen_letter *l = list_entry(letter, struct listen_letter, letter);
 
-	list_each(n, tmp, l->list)
-		if (listener_start(list_entry(n, struct listener, place), &w->loop, l->backlog) == -1)
-			log_error("listen: %s", strerror(errno));
+	list_each(n, tmp, l->list) if (listener_start(list_entry(n, struct listener, place),
+					   &w->loop, l->backlog) == -1)
+	    log_error("listen: %s", strerror(errno));
 	free(l);
 }
 

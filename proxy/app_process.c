@@ -34,8 +34,9 @@ raise_limits(const struct app *a)
 	files.rlim_cur = files.rlim_max;
 	(void)setrlimit(RLIMIT_NOFILE, &files);
 	if (files.rlim_cur != RLIM_INFINITY && (long)files.rlim_cur < need)
-		log_warning("the limit on open files is %ld, max_client_conn=%d may need %ld: beyond it new "
-			    "clients are dropped (raise LimitNOFILE)",
+		log_warning(
+		    "the limit on open files is %ld, max_client_conn=%d may need %ld: beyond it new "
+		    "clients are dropped (raise LimitNOFILE)",
 		    (long)files.rlim_cur, a->cfg->max_client_conn, need);
 }
 
@@ -45,8 +46,9 @@ app_process_begin(struct app *a)
 	const char *user = target_user(a);
 
 	if (geteuid() == 0 && (user == NULL || strcmp(user, "root") == 0)) {
-		log_line(LOG_LEVEL_FATAL, "must not run as root: set user= in the configuration, or start it as "
-					  "another user");
+		log_line(LOG_LEVEL_FATAL,
+		    "must not run as root: set user= in the configuration, or start it as "
+		    "another user");
 		return -1;
 	}
 	if (a->daemon && a->cfg->pidfile == NULL) {
@@ -73,7 +75,8 @@ become_user(const struct app *a)
 	}
 	if (pw->pw_uid == geteuid())
 		return 0;
-	if (initgroups(name, pw->pw_gid) == -1 || setgid(pw->pw_gid) == -1 || setuid(pw->pw_uid) == -1) {
+	if (initgroups(name, pw->pw_gid) == -1 || setgid(pw->pw_gid) == -1 ||
+	    setuid(pw->pw_uid) == -1) {
 		log_line(LOG_LEVEL_FATAL, "cannot become user \"%s\": %s", name, strerror(errno));
 		return -1;
 	}
@@ -131,8 +134,8 @@ write_pidfile(const struct app *a)
 	if (path == NULL)
 		return 0;
 	if (is_alive(path)) {
-		log_line(LOG_LEVEL_FATAL, "pidfile %s names a running process: is pgsluice running already?",
-		    path);
+		log_line(LOG_LEVEL_FATAL,
+		    "pidfile %s names a running process: is pgsluice running already?", path);
 		return -1;
 	}
 	(void)unlink(path);

@@ -60,8 +60,9 @@ parse_arguments(struct app *a, int argc, char **argv)
 			a->user = optarg;
 			break;
 		case 'R':
-			fputs("pgsluice: -R is not served by this version: start the new process with the "
-			      "same ports (SO_REUSEPORT), then send the old one SIGTERM\n",
+			fputs(
+			    "pgsluice: -R is not served by this version: start the new process with the "
+			    "same ports (SO_REUSEPORT), then send the old one SIGTERM\n",
 			    stderr);
 			return 1;
 		case 'V':

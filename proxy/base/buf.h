@@ -17,7 +17,7 @@ struct buf {
 	uint32_t size; /* bytes allocated */
 	uint32_t cap;  /* hard limit of tail - head; at most 1 GiB */
 	bool failed;
-	bool wipe;     /* overwrite memory before it is freed or moved */
+	bool wipe; /* overwrite memory before it is freed or moved */
 };
 
 #define BUF_CAP_MAX (1u << 30)

@@ -16,7 +16,8 @@ struct list_node {
 
 /* Safe against deletion of the current node, not of the next one. */
 #define list_each(n, tmp, head)                                                                    \
-	for (struct list_node *n = (head)->next, *tmp = n->next; n != (head); n = tmp, tmp = n->next)
+	for (struct list_node *n = (head)->next, *tmp = n->next; n != (head);                      \
+	     n = tmp, tmp = n->next)
 
 static inline void
 list_init(struct list_node *n)

@@ -17,9 +17,12 @@ static const struct {
 	const char *word;
 	int priority;
 } levels[] = {
-	[LOG_LEVEL_FATAL] = { "FATAL", LOG_CRIT },	[LOG_LEVEL_ERROR] = { "ERROR", LOG_ERR },
-	[LOG_LEVEL_WARNING] = { "WARNING", LOG_WARNING }, [LOG_LEVEL_LOG] = { "LOG", LOG_INFO },
-	[LOG_LEVEL_DEBUG] = { "DEBUG", LOG_DEBUG },	[LOG_LEVEL_NOISE] = { "NOISE", LOG_DEBUG },
+	[LOG_LEVEL_FATAL] = { "FATAL", LOG_CRIT },
+	[LOG_LEVEL_ERROR] = { "ERROR", LOG_ERR },
+	[LOG_LEVEL_WARNING] = { "WARNING", LOG_WARNING },
+	[LOG_LEVEL_LOG] = { "LOG", LOG_INFO },
+	[LOG_LEVEL_DEBUG] = { "DEBUG", LOG_DEBUG },
+	[LOG_LEVEL_NOISE] = { "NOISE", LOG_DEBUG },
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -36,10 +39,18 @@ facility_of(const char *name)
 		const char *name;
 		int value;
 	} table[] = {
-		{ "auth", LOG_AUTH },	  { "authpriv", LOG_AUTHPRIV }, { "daemon", LOG_DAEMON },
-		{ "user", LOG_USER },	  { "local0", LOG_LOCAL0 },	{ "local1", LOG_LOCAL1 },
-		{ "local2", LOG_LOCAL2 }, { "local3", LOG_LOCAL3 },	{ "local4", LOG_LOCAL4 },
-		{ "local5", LOG_LOCAL5 }, { "local6", LOG_LOCAL6 },	{ "local7", LOG_LOCAL7 },
+		{ "auth", LOG_AUTH },
+		{ "authpriv", LOG_AUTHPRIV },
+		{ "daemon", LOG_DAEMON },
+		{ "user", LOG_USER },
+		{ "local0", LOG_LOCAL0 },
+		{ "local1", LOG_LOCAL1 },
+		{ "local2", LOG_LOCAL2 },
+		{ "local3", LOG_LOCAL3 },
+		{ "local4", LOG_LOCAL4 },
+		{ "local5", LOG_LOCAL5 },
+		{ "local6", LOG_LOCAL6 },
+		{ "local7", LOG_LOCAL7 },
 	};
 
 	for (size_t i = 0; name != NULL && i < sizeof(table) / sizeof(table[0]); i++)
@@ -72,9 +83,9 @@ log_setup(const struct log_settings *s)
 	}
 	pthread_mutex_unlock(&lock);
 	atomic_store_explicit(&threshold,
-	    s->verbose <= 0	  ? LOG_LEVEL_LOG
-		: s->verbose == 1 ? LOG_LEVEL_DEBUG
-				  : LOG_LEVEL_NOISE,
+	    s->verbose <= 0   ? LOG_LEVEL_LOG
+	    : s->verbose == 1 ? LOG_LEVEL_DEBUG
+			      : LOG_LEVEL_NOISE,
 	    memory_order_relaxed);
 	return 0;
 }
@@ -91,7 +102,8 @@ escape(char *out, size_t room, const char *text)
 {
 	size_t n = 0;
 
-	for (const unsigned char *p = (const unsigned char *)text; *p != '\0' && n + 5 < room; p++) {
+	for (const unsigned char *p = (const unsigned char *)text; *p != '\0' && n + 5 < room;
+	     p++) {
 		if (*p >= 0x20 && *p != 0x7f)
 			out[n++] = (char)*p;
 		else
@@ -128,7 +140,8 @@ log_line(enum log_level level, const char *fmt, ...)
 	vsnprintf(message, sizeof(message), fmt, ap);
 	va_end(ap);
 	n = timestamp(line, 80);
-	n += (size_t)snprintf(line + n, sizeof(line) - n, " [%d] %s ", (int)getpid(), levels[level].word);
+	n += (size_t)snprintf(line + n, sizeof(line) - n, " [%d] %s ", (int)getpid(),
+	    levels[level].word);
 	start = n;
 	n += escape(line + n, sizeof(line) - n - 1, message);
 	line[n] = '\0';

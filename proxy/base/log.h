@@ -7,14 +7,21 @@
 
 #include <stdbool.h>
 
-enum log_level { LOG_LEVEL_FATAL, LOG_LEVEL_ERROR, LOG_LEVEL_WARNING, LOG_LEVEL_LOG, LOG_LEVEL_DEBUG, LOG_LEVEL_NOISE };
+enum log_level {
+	LOG_LEVEL_FATAL,
+	LOG_LEVEL_ERROR,
+	LOG_LEVEL_WARNING,
+	LOG_LEVEL_LOG,
+	LOG_LEVEL_DEBUG,
+	LOG_LEVEL_NOISE
+};
 
 struct log_settings {
-	const char *file;	/* NULL = none */
+	const char *file; /* NULL = none */
 	bool to_stderr;
 	bool to_syslog;
 	const char *ident, *facility; /* of syslog */
-	int verbose;		/* 0 = up to LOG, 1 = DEBUG, 2 and more = NOISE */
+	int verbose;		      /* 0 = up to LOG, 1 = DEBUG, 2 and more = NOISE */
 };
 
 /* Opens or reopens the targets; -1 with errno when the file cannot be opened, and the previous

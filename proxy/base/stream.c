@@ -204,7 +204,8 @@ tls_read(struct stream *s, uint8_t *p, size_t room)
 		int n;
 
 		ERR_clear_error();
-		n = SSL_read(s->ssl, p + total, (int)(room - total > INT32_MAX ? INT32_MAX : room - total));
+		n = SSL_read(s->ssl, p + total,
+		    (int)(room - total > INT32_MAX ? INT32_MAX : room - total));
 		if (n > 0) {
 			total += (size_t)n;
 			if (!SSL_has_pending(s->ssl))
@@ -256,7 +257,8 @@ write_some(struct stream *s, const uint8_t *p, size_t n)
 			int ret;
 
 			ERR_clear_error();
-			ret = SSL_write(s->ssl, p + total, left > INT32_MAX ? INT32_MAX : (int)left);
+			ret = SSL_write(s->ssl, p + total,
+			    left > INT32_MAX ? INT32_MAX : (int)left);
 			if (ret > 0) {
 				total += (size_t)ret;
 				continue;

@@ -26,9 +26,9 @@ struct stream_ops {
 	bool (*secured)(struct stream *, bool ok);
 };
 
-#define STREAM_OUT_CAP	(64u * 1024 * 1024) /* more than this waiting is an error */
-#define STREAM_HIGH	(256u * 1024)	    /* from here on the owner should stop its source */
-#define STREAM_LOW	(64u * 1024)
+#define STREAM_OUT_CAP (64u * 1024 * 1024) /* more than this waiting is an error */
+#define STREAM_HIGH    (256u * 1024)	   /* from here on the owner should stop its source */
+#define STREAM_LOW     (64u * 1024)
 
 struct stream {
 	struct watch watch;
@@ -37,12 +37,12 @@ struct stream {
 	SSL *ssl;	/* NULL = plain */
 	struct buf out; /* accepted, not yet taken by the kernel */
 	bool handshaking, tls_server;
-	bool paused;	/* the owner does not want to read */
-	bool broken;	/* the peer is gone or an error occurred: sends are dropped */
+	bool paused; /* the owner does not want to read */
+	bool broken; /* the peer is gone or an error occurred: sends are dropped */
 	bool eof;
-	bool owns_ssl;	/* false for a session that libpq frees */
+	bool owns_ssl;		 /* false for a session that libpq frees */
 	bool want_write_to_read; /* TLS needs a write before it can read on */
-	bool high;	/* crossed STREAM_HIGH; `drained` will be called */
+	bool high;		 /* crossed STREAM_HIGH; `drained` will be called */
 };
 
 /* Takes the fd (which must be non-blocking); nothing is watched yet. */

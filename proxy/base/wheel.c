@@ -125,7 +125,8 @@ wheel_advance(struct wheel *w, uint64_t now_ms)
 			uint64_t mask = (1ull << (SLOT_BITS * l)) - 1;
 
 			if ((w->now_tick & mask) == 0)
-				look_at(w, l, (int)(w->now_tick >> (SLOT_BITS * l)) & (WHEEL_SLOTS - 1));
+				look_at(w, l,
+				    (int)(w->now_tick >> (SLOT_BITS * l)) & (WHEEL_SLOTS - 1));
 		}
 		look_at(w, 0, (int)w->now_tick & (WHEEL_SLOTS - 1));
 	}

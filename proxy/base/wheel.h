@@ -11,22 +11,22 @@
 
 #include <stdint.h>
 
-#define WHEEL_TICK_MS	 16
-#define WHEEL_LEVELS	 5
-#define WHEEL_SLOTS	 64
-#define WHEEL_NEVER	 UINT64_MAX
+#define WHEEL_TICK_MS 16
+#define WHEEL_LEVELS  5
+#define WHEEL_SLOTS   64
+#define WHEEL_NEVER   UINT64_MAX
 
 struct deadline {
-	struct list_node node;		/* in a slot; unlinked when the wheel does not know it */
-	uint64_t at;			/* ms, WHEEL_NEVER = not set */
-	void (*fire)(struct deadline *);/* may free the owner, may set deadlines */
-	uint64_t tick;			/* when its slot is looked at */
+	struct list_node node;		 /* in a slot; unlinked when the wheel does not know it */
+	uint64_t at;			 /* ms, WHEEL_NEVER = not set */
+	void (*fire)(struct deadline *); /* may free the owner, may set deadlines */
+	uint64_t tick;			 /* when its slot is looked at */
 };
 
 struct wheel {
 	uint64_t now_tick;
-	uint32_t count;			/* linked deadlines, lazily cleared ones too */
-	uint64_t used[WHEEL_LEVELS];	/* bit per slot that may be non-empty */
+	uint32_t count;		     /* linked deadlines, lazily cleared ones too */
+	uint64_t used[WHEEL_LEVELS]; /* bit per slot that may be non-empty */
 	struct list_node slot[WHEEL_LEVELS][WHEEL_SLOTS];
 };
 

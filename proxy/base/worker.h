@@ -22,9 +22,9 @@ struct letter {
 };
 
 struct worker {
-	int index;		/* 0.. among the workers; -1 for main and connectors */
+	int index; /* 0.. among the workers; -1 for main and connectors */
 	struct loop loop;
-	uint8_t *rbuf;		/* WORKER_RBUF_SIZE bytes: every read of this thread goes here */
+	uint8_t *rbuf; /* WORKER_RBUF_SIZE bytes: every read of this thread goes here */
 	pthread_t thread;
 	bool running;
 	char name[16];
@@ -33,8 +33,8 @@ struct worker {
 	struct list_node mail;
 	ev_async mail_bell;
 
-	void *sessions;		/* struct session_set *, proxy/session */
-	void *pools;		/* struct pool_worker *, pool */
+	void *sessions; /* struct session_set *, proxy/session */
+	void *pools;	/* struct pool_worker *, pool */
 };
 
 /* -1 with errno. The thread is not started yet: worker_start(), or run the loop in this thread. */

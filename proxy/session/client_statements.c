@@ -29,7 +29,8 @@ client_statements_find(const struct session *s, const char *name)
 
 	if (s->statements == NULL)
 		return NULL;
-	for (n = hmap_find(&s->statements->map, hmap_hash_str(name)); n != NULL; n = hmap_next_same(n)) {
+	for (n = hmap_find(&s->statements->map, hmap_hash_str(name)); n != NULL;
+	     n = hmap_next_same(n)) {
 		struct client_statement *c = hmap_entry(n, struct client_statement, node);
 
 		if (strcmp(c->name, name) == 0)
@@ -165,7 +166,8 @@ prepared_settled(struct session *s, void *arg, bool ok)
 	}
 	if (c->removed != NULL) {
 		if (ok || client_statements_find(s, c->removed->name) != NULL ||
-		    !hmap_add(&s->statements->map, &c->removed->node, hmap_hash_str(c->removed->name)))
+		    !hmap_add(&s->statements->map, &c->removed->node,
+			hmap_hash_str(c->removed->name)))
 			client_statement_free(c->removed);
 	}
 	free(c);

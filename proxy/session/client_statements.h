@@ -22,9 +22,11 @@ struct client_statements {
 	struct hmap map;
 	uint8_t *unnamed; /* body of the last unnamed Parse */
 	uint32_t unnamed_len, unnamed_size;
-	uint64_t unnamed_token; /* tells one unnamed statement from the next; see server.unnamed_of */
+	uint64_t
+	    unnamed_token;    /* tells one unnamed statement from the next; see server.unnamed_of */
 	bool unnamed_earlier; /* a Sync was sent since the unnamed Parse */
-	struct buf strays; /* names left on the server by prepared.c's parse_stray(), each with its NUL */
+	struct buf
+	    strays; /* names left on the server by prepared.c's parse_stray(), each with its NUL */
 };
 
 /* What a Parse or Close did to the map, so that it can be undone. */
@@ -36,8 +38,8 @@ struct client_change {
 struct client_statements *client_statements_of(struct session *);
 struct client_statement *client_statements_find(const struct session *, const char *name);
 /* NULL when out of memory or there are too many. */
-struct client_statement *client_statements_add(struct session *, const char *name, const uint8_t *body,
-    size_t n);
+struct client_statement *client_statements_add(struct session *, const char *name,
+    const uint8_t *body, size_t n);
 /* Takes it out of the map; it is the caller's. */
 void client_statements_take(struct session *, struct client_statement *);
 void client_statement_free(struct client_statement *);

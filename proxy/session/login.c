@@ -21,15 +21,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define LONG_KEY_BYTES	32
-#define PID_SLOT_BITS	25
+#define LONG_KEY_BYTES	 32
+#define PID_SLOT_BITS	 25
 #define TRIAL_TIMEOUT_MS 15000
 
 struct login {
 	struct session_env *env; /* a reload in mid-login changes nothing for it */
 	struct client_auth *auth;
 	struct startup_params asked;
-	struct buf out;		 /* not sent yet */
+	struct buf out; /* not sent yet */
 	uint32_t minor;
 };
 
@@ -106,8 +106,9 @@ finish(struct session *s, const struct welcome *w)
 	pgwrite_ready(&l->out, 'I');
 	s->pool->db->stats[s->worker->index].client_logins++;
 	if (l->env->cfg->log_connections)
-		log_info("%s login attempt: db=%s user=%s tls=%s", session_name(s, name, sizeof(name)),
-		    s->pool->db->quota.name, s->user->name, s->stream.ssl != NULL ? "yes" : "no");
+		log_info("%s login attempt: db=%s user=%s tls=%s",
+		    session_name(s, name, sizeof(name)), s->pool->db->quota.name, s->user->name,
+		    s->stream.ssl != NULL ? "yes" : "no");
 	if (!send_out(s, l))
 		return false;
 	if (was_login) {
@@ -176,7 +177,8 @@ on_tried(struct server *server, const struct command_result *r, void *arg)
 	if (s == NULL)
 		return;
 	if (!r->ok) {
-		(void)session_fail_as(s, r->sqlstate[0] != '\0' ? r->sqlstate : "08006", r->why, NULL);
+		(void)session_fail_as(s, r->sqlstate[0] != '\0' ? r->sqlstate : "08006", r->why,
+		    NULL);
 		return;
 	}
 	w = pool_welcome(s->pool);
@@ -200,7 +202,8 @@ try_params(struct session *s, struct server *server)
 	server->used = true;
 	if (t != NULL && !buf_failed(&sql)) {
 		*t = (struct trial){ s->worker, s->slot, s->id, params_ref(s->params) };
-		if (command_run(server, (const char *)buf_data(&sql), TRIAL_TIMEOUT_MS, &trial_ops, t)) {
+		if (command_run(server, (const char *)buf_data(&sql), TRIAL_TIMEOUT_MS, &trial_ops,
+			t)) {
 			buf_release(&sql);
 			return;
 		}
@@ -260,9 +263,11 @@ enter_pool(struct session *s)
 	enum fault f;
 	bool alive;
 
-	f = pool_set_get(l->env->cfg, l->asked.database, l->asked.user, l->asked.replication, &s->pool);
+	f = pool_set_get(l->env->cfg, l->asked.database, l->asked.user, l->asked.replication,
+	    &s->pool);
 	if (f == FAULT_NO_DATABASE) {
-		snprintf(message, sizeof(message), "database \"%.100s\" does not exist", l->asked.database);
+		snprintf(message, sizeof(message), "database \"%.100s\" does not exist",
+		    l->asked.database);
 		return session_fail(s, f, message);
 	}
 	if (f != FAULT_NONE)
@@ -300,7 +305,8 @@ authenticated(struct session *s)
 
 	client_auth_free(l->auth);
 	l->auth = NULL;
-	if (atomic_load(&session_set_of(s->worker)->totals->shutting_down) && !console_is(l->asked.database))
+	if (atomic_load(&session_set_of(s->worker)->totals->shutting_down) &&
+	    !console_is(l->asked.database))
 		return session_fail(s, FAULT_SHUTDOWN, "the pooler is shutting down");
 	if (l->asked.fault != FAULT_NONE)
 		return session_fail(s, l->asked.fault, l->asked.why);
@@ -331,7 +337,8 @@ verdict(struct session *s, enum auth_verdict v)
 	case AUTH_FAILED:
 		break;
 	}
-	snprintf(message, sizeof(message), "password authentication failed for user \"%.63s\"", l->asked.user);
+	snprintf(message, sizeof(message), "password authentication failed for user \"%.63s\"",
+	    l->asked.user);
 	return session_fail(s, FAULT_LOGIN, message);
 }
 
@@ -404,7 +411,8 @@ take_password(struct session *s)
 		return true;
 	len = pg_get_u32(buf_data(&s->in) + 1);
 	if (len < 4 || len > CLIENT_AUTH_PAYLOAD_MAX + 4)
-		return session_fail(s, FAULT_PROTOCOL, "invalid length of an authentication message");
+		return session_fail(s, FAULT_PROTOCOL,
+		    "invalid length of an authentication message");
 	if (n < len + 1u)
 		return true;
 	v = client_auth_input(l->auth, buf_data(&s->in) + PGMSG_HEADER, len - 4, &l->out);

@@ -13,7 +13,7 @@
 #include <string.h>
 
 #define DEALLOCATED_NAME "pgs_deallocated"
-#define NOBODYS UINT64_MAX /* server.unnamed_of: it has no unnamed statement at all */
+#define NOBODYS		 UINT64_MAX /* server.unnamed_of: it has no unnamed statement at all */
 
 char prepared_params_mark;
 
@@ -53,8 +53,8 @@ prepared_must_wait(const struct session *s, const uint8_t *msg, size_t have)
 /* ---- the server's statements ---- */
 
 static struct server_note *
-note_of(struct server_statement *parsed, struct server_statement *closed, struct client_statement *added,
-    struct client_statement *removed)
+note_of(struct server_statement *parsed, struct server_statement *closed,
+    struct client_statement *added, struct client_statement *removed)
 {
 	struct server_note *note = calloc(1, sizeof(*note));
 	struct client_change *c = NULL;
@@ -91,11 +91,12 @@ close_on_server(struct session *s, struct relay_out *o, struct server_statement 
 
 /* Parses the statement on the server as `fate` says; room is made first. */
 static bool
-parse_on_server(struct session *s, struct relay_out *o, struct statement *st, enum request_fate fate,
-    struct client_statement *added)
+parse_on_server(struct session *s, struct relay_out *o, struct statement *st,
+    enum request_fate fate, struct client_statement *added)
 {
 	struct server_statements *m = &s->server->statements;
-	uint32_t max = (uint32_t)atomic_load_explicit(&s->pool->rules.max_statements, memory_order_relaxed);
+	uint32_t max = (uint32_t)atomic_load_explicit(&s->pool->rules.max_statements,
+	    memory_order_relaxed);
 	struct server_statement *e = server_statements_find(m, st);
 	struct server_note *note;
 
@@ -176,7 +177,8 @@ is_stray(const struct buf *strays, const char *name)
 /* The client has a statement of that name already. So that the server itself says so -- 42P05, at this
  * place of the pipeline, with the client's name -- it gets the name twice. */
 static bool
-parse_duplicate(struct session *s, struct relay_out *o, const char *name, const uint8_t *msg, size_t total)
+parse_duplicate(struct session *s, struct relay_out *o, const char *name, const uint8_t *msg,
+    size_t total)
 {
 	if (!is_stray(&s->statements->strays, name) && !parse_stray(s, o, name))
 		return false;
@@ -187,8 +189,8 @@ parse_duplicate(struct session *s, struct relay_out *o, const char *name, const 
 /* In an aborted transaction only the server can say whether this Parse is let through (ROLLBACK is): it gets
  * the text under the client's name, which is closed later. */
 static bool
-parse_in_aborted(struct session *s, struct relay_out *o, struct client_statement *own, const uint8_t *msg,
-    size_t total)
+parse_in_aborted(struct session *s, struct relay_out *o, struct client_statement *own,
+    const uint8_t *msg, size_t total)
 {
 	struct server_note *note = note_of(NULL, NULL, own, NULL);
 
@@ -241,7 +243,8 @@ prepared_parse(struct session *s, struct relay_out *o, const uint8_t *msg, size_
 		/* malformed: the server says so */
 		relay_pass(o, msg, total);
 		return client_statements_keep_unnamed(s, c.p, pgcur_left(&c)) &&
-		       server_expect(s->server, REQUEST_PARSE, REQUEST_FORWARD, &server_unnamed_note);
+		       server_expect(s->server, REQUEST_PARSE, REQUEST_FORWARD,
+			   &server_unnamed_note);
 	}
 	if (client_statements_of(s) == NULL)
 		return false;
@@ -319,7 +322,8 @@ prepared_close(struct session *s, struct relay_out *o, const uint8_t *msg, size_
 	struct client_statement *own;
 	struct server_note *note;
 
-	own = pgcur_ok(&c) && kind == 'S' && name[0] != '\0' ? client_statements_find(s, name) : NULL;
+	own = pgcur_ok(&c) && kind == 'S' && name[0] != '\0' ? client_statements_find(s, name)
+							     : NULL;
 	if (own == NULL) {
 		if (kind == 'S' && name[0] == '\0')
 			prepared_forget_unnamed(s);
@@ -364,7 +368,8 @@ parse_without_server(struct session *s, struct pgcur *c, const char *name, struc
 {
 	struct client_statement *own;
 
-	if (name[0] == '\0' || client_statements_find(s, name) != NULL || client_statements_of(s) == NULL)
+	if (name[0] == '\0' || client_statements_find(s, name) != NULL ||
+	    client_statements_of(s) == NULL)
 		return false;
 	own = client_statements_add(s, name, c->p, pgcur_left(c));
 	if (own == NULL)

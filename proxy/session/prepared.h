@@ -29,11 +29,13 @@ bool prepared_parse(struct session *, struct relay_out *, const uint8_t *msg, si
 bool prepared_close(struct session *, struct relay_out *, const uint8_t *msg, size_t total);
 /* Passed on with what they need before them; the caller expects their own answer. Of a Bind only the first
  * `have` bytes are there. */
-bool prepared_bind(struct session *, struct relay_out *, const uint8_t *msg, size_t have, size_t total);
+bool prepared_bind(struct session *, struct relay_out *, const uint8_t *msg, size_t have,
+    size_t total);
 bool prepared_describe(struct session *, struct relay_out *, const uint8_t *msg, size_t total);
 /* While no server is attached and nothing is owed: a Parse that a server of this pool has accepted from
  * anybody, and a Close, need none. True when the message was dealt with and its answer put into `answers`. */
-bool prepared_without_server(struct session *, const uint8_t *msg, size_t total, struct buf *answers);
+bool prepared_without_server(struct session *, const uint8_t *msg, size_t total,
+    struct buf *answers);
 /* Behind a Sync of the client. */
 bool prepared_after_sync(struct session *, struct relay_out *);
 

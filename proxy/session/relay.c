@@ -18,7 +18,7 @@
 /* A message up to this size is dealt with when it is whole; larger ones stream through. */
 #define WHOLE_MAX (16u * 1024)
 /* The largest Parse, which must be whole; and how much a queued client may send ahead. */
-#define PARSE_MAX (16u * 1024 * 1024)
+#define PARSE_MAX  (16u * 1024 * 1024)
 #define QUEUED_MAX (64u * 1024)
 
 void
@@ -50,9 +50,9 @@ flush(struct relay_out *o)
 		return 0;
 	if (buf_len(o->scratch) > 0 || buf_failed(o->scratch)) {
 		(void)relay_insert(o);
-		ret = buf_failed(o->scratch)
-			  ? -1
-			  : stream_write(&server->stream, buf_data(o->scratch), buf_len(o->scratch));
+		ret = buf_failed(o->scratch) ? -1
+					     : stream_write(&server->stream, buf_data(o->scratch),
+						   buf_len(o->scratch));
 		buf_clear(o->scratch);
 		/* one large statement must not be paid for ever after */
 		if (o->scratch->size > WORKER_RBUF_SIZE)
@@ -81,11 +81,11 @@ flush_fakes(struct session *s)
 /* ---- one message ---- */
 
 enum step {
-	STEP_ON,    /* dealt with: on to the next one */
-	STEP_STOP,  /* more input, a server or room is needed first */
-	STEP_GONE,  /* the session is gone */
-	STEP_END,   /* the client said goodbye */
-	STEP_LOST,  /* no memory for what must be remembered of the server */
+	STEP_ON,   /* dealt with: on to the next one */
+	STEP_STOP, /* more input, a server or room is needed first */
+	STEP_GONE, /* the session is gone */
+	STEP_END,  /* the client said goodbye */
+	STEP_LOST, /* no memory for what must be remembered of the server */
 };
 
 struct message {
@@ -278,7 +278,8 @@ continue_body(struct session *s, struct relay_out *o, const uint8_t *p, const ui
 }
 
 static bool
-after_chunk(struct session *s, struct relay_out *o, enum step step, const uint8_t *p, const uint8_t *end)
+after_chunk(struct session *s, struct relay_out *o, enum step step, const uint8_t *p,
+    const uint8_t *end)
 {
 	bool lost = flush(o) == -1;
 
@@ -398,7 +399,9 @@ relay_read_large(struct session *s)
 
 	if (room == NULL)
 		return session_fail(s, FAULT_MEMORY, NULL);
-	n = want == 0 ? 0 : stream_read(&s->stream, room, want > WORKER_RBUF_SIZE ? WORKER_RBUF_SIZE : want);
+	n = want == 0
+		? 0
+		: stream_read(&s->stream, room, want > WORKER_RBUF_SIZE ? WORKER_RBUF_SIZE : want);
 	if (n == -1) {
 		session_end(s, "client unexpected eof");
 		return false;

@@ -73,7 +73,8 @@ join(struct session *s, struct server *server, struct relay_out *o)
 	s->server = server;
 	s->xact_us = now;
 	st->server_assignments++;
-	atomic_fetch_add_explicit(&pool_local(s->pool, s->worker)->n_clients_active, 1, memory_order_relaxed);
+	atomic_fetch_add_explicit(&pool_local(s->pool, s->worker)->n_clients_active, 1,
+	    memory_order_relaxed);
 	session_enter(s, SESSION_ACTIVE);
 	align_params(s, o);
 }
@@ -116,7 +117,8 @@ granted(struct pool_ticket *t, struct server *server)
 static void
 refused(struct pool_ticket *t, const struct pool_refusal *why)
 {
-	(void)session_fail_as(list_entry(t, struct session, ticket), why->sqlstate, why->message, NULL);
+	(void)session_fail_as(list_entry(t, struct session, ticket), why->sqlstate, why->message,
+	    NULL);
 }
 
 const struct pool_ticket_ops relay_ticket_ops = { .granted = granted, .refused = refused };
@@ -140,7 +142,8 @@ relay_release(struct session *s)
 	if (server->params != s->params)
 		params_each(server->params, follow, s);
 	s->server = NULL;
-	atomic_fetch_sub_explicit(&pool_local(s->pool, s->worker)->n_clients_active, 1, memory_order_relaxed);
+	atomic_fetch_sub_explicit(&pool_local(s->pool, s->worker)->n_clients_active, 1,
+	    memory_order_relaxed);
 	session_enter(s, SESSION_IDLE);
 	if (atomic_load_explicit(&s->pool->rules.reset_always, memory_order_relaxed)) {
 		reset_server(server, true);
@@ -177,13 +180,15 @@ relay_cancel_queued(struct session *s)
 		uint32_t total = pg_get_u32(p + 1) + 1;
 
 		if (total > buf_len(&s->in))
-			return session_fail_as(s, "57014", "canceling statement due to user request", NULL);
+			return session_fail_as(s, "57014",
+			    "canceling statement due to user request", NULL);
 		ended = p[0] == 'Q' || p[0] == 'S' || p[0] == 'F';
 		buf_consume(&s->in, total);
 	}
 	if (!ended)
 		return session_fail_as(s, "57014", "canceling statement due to user request", NULL);
-	pgwrite_error(fakes, "ERROR", "57014", "canceling statement due to user request", NULL, NULL);
+	pgwrite_error(fakes, "ERROR", "57014", "canceling statement due to user request", NULL,
+	    NULL);
 	pgwrite_ready(fakes, 'I');
 	if (stream_write(&s->stream, buf_data(fakes), buf_len(fakes)) == -1) {
 		buf_clear(fakes);

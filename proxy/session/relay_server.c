@@ -18,7 +18,8 @@ struct delivery {
 	struct server_sink sink;
 	struct session *s;
 	bool client_gone;
-	bool refused; /* statement pooling: a transaction was begun, its answer is not for the client */
+	bool
+	    refused; /* statement pooling: a transaction was begun, its answer is not for the client */
 };
 
 static void
@@ -75,8 +76,8 @@ count_answer(struct session *s, struct server *server)
 }
 
 static enum request_verdict
-on_event(struct server_sink *sink, struct server *server, uint8_t type, const uint8_t *payload, size_t n,
-    enum request_verdict v)
+on_event(struct server_sink *sink, struct server *server, uint8_t type, const uint8_t *payload,
+    size_t n, enum request_verdict v)
 {
 	struct delivery *d = list_entry(sink, struct delivery, sink);
 	struct session *s = d->s;
@@ -86,8 +87,8 @@ on_event(struct server_sink *sink, struct server *server, uint8_t type, const ui
 		if (v != REQUEST_PASS)
 			break;
 		count_answer(s, server);
-		if (server->status != 'I' && atomic_load_explicit(&s->pool->rules.mode, memory_order_relaxed) ==
-						 POOL_STATEMENT)
+		if (server->status != 'I' && atomic_load_explicit(&s->pool->rules.mode,
+						 memory_order_relaxed) == POOL_STATEMENT)
 			d->refused = true;
 		break;
 	case 'E':
@@ -121,7 +122,8 @@ answered(struct session *s, struct server *server)
 	if (s->body_left > 0)
 		return true;
 	if (mode == POOL_SESSION || s->pinned) {
-		if (atomic_load_explicit(&s->pool->rules.client_idle_timeout, memory_order_relaxed) > 0)
+		if (atomic_load_explicit(&s->pool->rules.client_idle_timeout,
+			memory_order_relaxed) > 0)
 			session_arm(s);
 		return s->closing_after ? session_fail(s, FAULT_SHUTDOWN, NULL) : true;
 	}
@@ -134,7 +136,9 @@ server_readable(struct server_holder *h, struct server *server)
 {
 	struct session *s = list_entry(h, struct session, holder);
 	struct delivery d = {
-		.sink = { .bytes = deliver, .event = on_event, .fakes = &session_set_of(s->worker)->fakes },
+		.sink = { .bytes = deliver,
+		    .event = on_event,
+		    .fakes = &session_set_of(s->worker)->fakes },
 		.s = s,
 	};
 	enum pump_result r = server_pump(server, &d.sink);
@@ -155,8 +159,8 @@ server_readable(struct server_holder *h, struct server *server)
 	}
 	if (stream_is_high(&s->stream))
 		stream_pause(&server->stream);
-	if (s->stream.paused && server->requests.count < REQUESTS_HIGH / 2 && !server_is_unsure(server) &&
-	    !stream_is_high(&server->stream)) {
+	if (s->stream.paused && server->requests.count < REQUESTS_HIGH / 2 &&
+	    !server_is_unsure(server) && !stream_is_high(&server->stream)) {
 		stream_resume(&s->stream);
 		if (!relay_refeed(s) || s->server != server)
 			return false;

@@ -28,7 +28,7 @@ static const struct {
 	unsigned next;
 } states[SESSION_STATES] = {
 #define STATE(name, waits_for, next) [SESSION_##name] = { #name, waits_for, next },
-#define TO(s) (1u << SESSION_##s)
+#define TO(s)			     (1u << SESSION_##s)
 #include "proxy/session/session_states.def"
 #undef STATE
 };
@@ -53,7 +53,8 @@ void
 session_peer(const struct session *s, char *addr, size_t n, int *port)
 {
 	*port = s->peer_port;
-	if (s->peer_family == AF_UNIX || inet_ntop(s->peer_family, s->peer_addr, addr, (socklen_t)n) == NULL)
+	if (s->peer_family == AF_UNIX ||
+	    inet_ntop(s->peer_family, s->peer_addr, addr, (socklen_t)n) == NULL)
 		snprintf(addr, n, "unix");
 }
 
@@ -65,8 +66,8 @@ session_name(const struct session *s, char *out, size_t n)
 
 	session_peer(s, addr, sizeof(addr), &port);
 	snprintf(out, n, "C-%llu: %s/%s@%s:%d", (unsigned long long)s->id,
-	    s->pool != NULL ? s->pool->db->quota.name : "(nodb)", s->user != NULL ? s->user->name : "(nouser)",
-	    addr, port);
+	    s->pool != NULL ? s->pool->db->quota.name : "(nodb)",
+	    s->user != NULL ? s->user->name : "(nouser)", addr, port);
 	return out;
 }
 
@@ -301,7 +302,8 @@ session_fail_as(struct session *s, const char *sqlstate, const char *message, co
 bool
 session_fail(struct session *s, enum fault f, const char *message)
 {
-	return session_fail_as(s, fault_sqlstate(f), message != NULL ? message : fault_sentence(f), NULL);
+	return session_fail_as(s, fault_sqlstate(f), message != NULL ? message : fault_sentence(f),
+	    NULL);
 }
 
 void

@@ -32,39 +32,39 @@ struct session {
 	struct list_node place; /* in session_set.all, or .logins until logged in */
 	struct worker *worker;
 
-	struct pool *pool;	/* reference; NULL before login and on the console */
-	struct quota *user;	/* of the name it logged in with; NULL before */
-	struct server *server;	/* whom it is attached to, or NULL */
-	struct params *params;	/* the session parameters it wants (reference) */
+	struct pool *pool;		      /* reference; NULL before login and on the console */
+	struct quota *user;		      /* of the name it logged in with; NULL before */
+	struct server *server;		      /* whom it is attached to, or NULL */
+	struct params *params;		      /* the session parameters it wants (reference) */
 	struct client_statements *statements; /* prepared statements, NULL until it has one */
 	union {
 		struct login *login;	 /* until logged in */
 		struct console *console; /* in state CONSOLE */
 	};
-	struct buf in;		/* what could not be dealt with yet */
-	uint32_t body_left;	/* bytes of a large message that are still to be passed on */
-	uint32_t slot;		/* its place in session_set.slots; part of the cancel key's pid */
+	struct buf in;	    /* what could not be dealt with yet */
+	uint32_t body_left; /* bytes of a large message that are still to be passed on */
+	uint32_t slot;	    /* its place in session_set.slots; part of the cancel key's pid */
 
 	uint8_t state;
-	bool pinned;		/* keeps its server until it ends */
-	bool counted;		/* in the limits of pool, database, user and max_client_conn */
-	bool told_of_wait;	/* the notice of query_wait_notify was sent */
-	bool params_failed;	/* the server refused its parameters */
-	bool server_said_bye;	/* a FATAL of the server went to the client */
+	bool pinned;	      /* keeps its server until it ends */
+	bool counted;	      /* in the limits of pool, database, user and max_client_conn */
+	bool told_of_wait;    /* the notice of query_wait_notify was sent */
+	bool params_failed;   /* the server refused its parameters */
+	bool server_said_bye; /* a FATAL of the server went to the client */
 	bool local_socket;
-	bool closing_after;	/* SHUTDOWN WAIT_FOR_SERVERS and the like: end when idle */
+	bool closing_after; /* SHUTDOWN WAIT_FOR_SERVERS and the like: end when idle */
 	uint8_t key_len;
-	uint8_t hello;		/* HELLO_*: what came before the startup packet */
+	uint8_t hello; /* HELLO_*: what came before the startup packet */
 
 	uint64_t id;
 	uint64_t connected_ms;
-	uint64_t request_us;	/* when the oldest unanswered request was sent, 0 = none */
-	uint64_t xact_us;	/* when it got its server */
-	uint8_t key[4];		/* cancel key of protocol 3.0; of 3.2: the first bytes of long_key */
+	uint64_t request_us; /* when the oldest unanswered request was sent, 0 = none */
+	uint64_t xact_us;    /* when it got its server */
+	uint8_t key[4];	     /* cancel key of protocol 3.0; of 3.2: the first bytes of long_key */
 	uint8_t *long_key;
-	uint8_t peer_addr[16];	/* IPv4 or IPv6, network order */
+	uint8_t peer_addr[16]; /* IPv4 or IPv6, network order */
 	uint16_t peer_port;
-	uint8_t peer_family;	/* AF_INET, AF_INET6, AF_UNIX */
+	uint8_t peer_family; /* AF_INET, AF_INET6, AF_UNIX */
 };
 
 /* Takes an accepted socket. */
@@ -76,7 +76,8 @@ const char *session_waits_for(const struct session *);
 void session_end(struct session *, const char *reason);
 /* Tells the client (severity FATAL) and ends. message NULL: the fault's own. Always returns false. */
 bool session_fail(struct session *, enum fault, const char *message);
-bool session_fail_as(struct session *, const char *sqlstate, const char *message, const char *detail);
+bool session_fail_as(struct session *, const char *sqlstate, const char *message,
+    const char *detail);
 /* Says so if the socket takes it, and closes at once: its descriptor is needed. */
 void session_drop(struct session *, enum fault);
 /* Sends what is in `out` and, when it was the last word, closes politely. */

@@ -74,7 +74,8 @@ session_set_number(struct session_set *set, struct session *s)
 		uint32_t n = set->n_slots == 0 ? 64 : set->n_slots * 2;
 		struct session **slots;
 
-		if (n > SLOTS_MAX || (slots = realloc(set->slots, n * sizeof(struct session *))) == NULL)
+		if (n > SLOTS_MAX ||
+		    (slots = realloc(set->slots, n * sizeof(struct session *))) == NULL)
 			return false;
 		memset(slots + set->n_slots, 0, (n - set->n_slots) * sizeof(struct session *));
 		set->slots = slots;
@@ -163,9 +164,10 @@ session_set_drain(struct worker *w)
 {
 	struct session_set *set = w->sessions;
 
-	list_each(n, tmp, &set->logins)
-		(void)session_fail(list_entry(n, struct session, place), FAULT_SHUTDOWN, NULL);
-	list_each(m, tmp2, &set->all) {
+	list_each(n, tmp, &set->logins)(void)
+	    session_fail(list_entry(n, struct session, place), FAULT_SHUTDOWN, NULL);
+	list_each(m, tmp2, &set->all)
+	{
 		struct session *s = list_entry(m, struct session, place);
 
 		if (s->state == SESSION_IDLE || s->state == SESSION_QUEUED)

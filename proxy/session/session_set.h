@@ -17,8 +17,8 @@ struct userlist;
 
 /* Shared by all workers. */
 struct session_totals {
-	atomic_int clients;	/* logged in, the console not counted */
-	atomic_int logins;	/* accepted and not logged in yet */
+	atomic_int clients;	   /* logged in, the console not counted */
+	atomic_int logins;	   /* accepted and not logged in yet */
 	atomic_bool shutting_down; /* no new client comes in */
 	_Atomic uint64_t last_id;
 };
@@ -44,8 +44,8 @@ struct session_set {
 	uint32_t n_slots, first_free;
 	struct session_totals *totals;
 	struct session_env *env;
-	struct buf scratch;	 /* for what is put together on the way to a server or client */
-	struct buf fakes;	 /* answers made up, until they are written */
+	struct buf scratch; /* for what is put together on the way to a server or client */
+	struct buf fakes;   /* answers made up, until they are written */
 	struct worker *workers;
 	int n_workers;
 	/* The console's commands, joined by app.c: takes a whole command line. */
@@ -58,15 +58,16 @@ session_set_of(const struct worker *w)
 	return w->sessions;
 }
 
-int session_set_init(struct worker *, struct session_totals *, struct session_env *, struct worker *workers,
-    int n_workers);
+int session_set_init(struct worker *, struct session_totals *, struct session_env *,
+    struct worker *workers, int n_workers);
 void session_set_destroy(struct worker *);
 
 /* A number below 2^25 for the session; false when out of memory or numbers. */
 bool session_set_number(struct session_set *, struct session *);
 void session_set_forget(struct session_set *, struct session *);
 /* The session with that cancel key on this worker, or NULL. Constant time in the key. */
-struct session *session_set_by_key(struct session_set *, uint32_t slot, const uint8_t *key, size_t n);
+struct session *session_set_by_key(struct session_set *, uint32_t slot, const uint8_t *key,
+    size_t n);
 
 /* The session of that number, if it is still the one with this id. */
 struct session *session_set_by_id(struct session_set *, uint32_t slot, uint64_t id);

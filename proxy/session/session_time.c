@@ -42,14 +42,16 @@ active_limit(const struct session *s)
 	if (s->server == NULL)
 		return l;
 	if (s->server->status != 'I' || s->request_us != 0)
-		consider(&l, s->xact_us / 1000, rule(&r->transaction_timeout), FAULT_TRANSACTION_TIMEOUT);
+		consider(&l, s->xact_us / 1000, rule(&r->transaction_timeout),
+		    FAULT_TRANSACTION_TIMEOUT);
 	if (s->request_us != 0)
 		consider(&l, s->request_us / 1000, rule(&r->query_timeout), FAULT_QUERY_TIMEOUT);
 	else if (s->server->status != 'I')
 		consider(&l, s->server->request_us / 1000, rule(&r->idle_transaction_timeout),
 		    FAULT_IDLE_IN_TRANSACTION);
 	else
-		consider(&l, s->server->request_us / 1000, rule(&r->client_idle_timeout), FAULT_IDLE_TIMEOUT);
+		consider(&l, s->server->request_us / 1000, rule(&r->client_idle_timeout),
+		    FAULT_IDLE_TIMEOUT);
 	if (s->body_left > 0)
 		consider(&l, s->server->request_us / 1000, MESSAGE_MS, FAULT_MESSAGE_TIMEOUT);
 	return l;
@@ -64,17 +66,20 @@ current_limit(const struct session *s)
 	case SESSION_STARTUP:
 	case SESSION_TLS:
 	case SESSION_LOGIN:
-		consider(&l, s->connected_ms, session_set_of(s->worker)->env->cfg->client_login_timeout,
-		    FAULT_LOGIN_TIMEOUT);
+		consider(&l, s->connected_ms,
+		    session_set_of(s->worker)->env->cfg->client_login_timeout, FAULT_LOGIN_TIMEOUT);
 		break;
 	case SESSION_WELCOME:
 	case SESSION_QUEUED:
-		consider(&l, s->ticket.since_ms, rule(&s->pool->rules.query_wait_timeout), FAULT_QUEUE_TIMEOUT);
+		consider(&l, s->ticket.since_ms, rule(&s->pool->rules.query_wait_timeout),
+		    FAULT_QUEUE_TIMEOUT);
 		if (!s->told_of_wait && s->state == SESSION_QUEUED)
-			consider(&l, s->ticket.since_ms, rule(&s->pool->rules.query_wait_notify), FAULT_NONE);
+			consider(&l, s->ticket.since_ms, rule(&s->pool->rules.query_wait_notify),
+			    FAULT_NONE);
 		break;
 	case SESSION_IDLE:
-		consider(&l, session_now_ms(s), rule(&s->pool->rules.client_idle_timeout), FAULT_IDLE_TIMEOUT);
+		consider(&l, session_now_ms(s), rule(&s->pool->rules.client_idle_timeout),
+		    FAULT_IDLE_TIMEOUT);
 		break;
 	case SESSION_ACTIVE:
 		return active_limit(s);
@@ -105,7 +110,8 @@ fail_waiting(struct session *s)
 	char sqlstate[6], why[512], message[640];
 
 	if (pool_failure(s->pool, sqlstate, sizeof(sqlstate), why, sizeof(why))) {
-		snprintf(message, sizeof(message), "query_wait_timeout: cannot connect to the server: %s", why);
+		snprintf(message, sizeof(message),
+		    "query_wait_timeout: cannot connect to the server: %s", why);
 		(void)session_fail_as(s, sqlstate, message, NULL);
 		return;
 	}
@@ -119,8 +125,8 @@ tell_of_wait(struct session *s)
 
 	s->told_of_wait = true;
 	buf_init(&out, BUF_CAP_MAX);
-	pgwrite_notice(&out, "NOTICE", "00000", "all server connections of this pool are busy; the request waits for one",
-	    NULL);
+	pgwrite_notice(&out, "NOTICE", "00000",
+	    "all server connections of this pool are busy; the request waits for one", NULL);
 	(void)stream_write(&s->stream, buf_data(&out), buf_len(&out));
 	buf_release(&out);
 	session_arm(s);

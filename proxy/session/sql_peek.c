@@ -23,7 +23,8 @@ keyword(struct reader *r, const char *word)
 	skip_blanks(r);
 	if ((size_t)(r->end - r->p) < n || strncasecmp(r->p, word, n) != 0)
 		return false;
-	if (r->p + n < r->end && (isalnum((unsigned char)r->p[n]) || r->p[n] == '_' || r->p[n] == '$'))
+	if (r->p + n < r->end &&
+	    (isalnum((unsigned char)r->p[n]) || r->p[n] == '_' || r->p[n] == '$'))
 		return false;
 	r->p += n;
 	return true;

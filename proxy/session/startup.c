@@ -88,7 +88,8 @@ startup_secured(struct session *s, bool ok)
 static bool
 version_3(struct session *s, uint32_t code, const uint8_t *p, size_t len)
 {
-	if (env_of(s)->cfg->client_tls_sslmode >= TLS_REQUIRE && s->stream.ssl == NULL && !s->local_socket)
+	if (env_of(s)->cfg->client_tls_sslmode >= TLS_REQUIRE && s->stream.ssl == NULL &&
+	    !s->local_socket)
 		return session_fail(s, FAULT_TLS_REQUIRED, NULL);
 	return login_begin(s, code & 0xffff, p, len);
 }
@@ -105,10 +106,12 @@ packet(struct session *s, const uint8_t *p, size_t n)
 	if (code == PG_CANCEL_REQUEST)
 		return cancel_request(s, p, n, len);
 	if (code == PG_SSL_REQUEST || code == PG_GSSENC_REQUEST)
-		return len == 8 ? encryption_request(s, code, n) : hang_up(s, "invalid encryption request");
+		return len == 8 ? encryption_request(s, code, n)
+				: hang_up(s, "invalid encryption request");
 	if (code >> 16 != 3) {
-		snprintf(message, sizeof(message), "unsupported frontend protocol %u.%u: 3.0 to 3.2 are served",
-		    code >> 16, code & 0xffff);
+		snprintf(message, sizeof(message),
+		    "unsupported frontend protocol %u.%u: 3.0 to 3.2 are served", code >> 16,
+		    code & 0xffff);
 		return session_fail(s, FAULT_PROTOCOL_VERSION, message);
 	}
 	if (n < len)

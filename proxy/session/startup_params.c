@@ -7,7 +7,7 @@
 #include <string.h>
 #include <strings.h>
 
-#define NAME_MAX_BYTES 63  /* of PostgreSQL's identifiers */
+#define NAME_MAX_BYTES 63 /* of PostgreSQL's identifiers */
 #define PAIRS_MAX      128
 
 struct parsing {
@@ -74,7 +74,8 @@ refuse(struct startup_params *p, enum fault f, const char *why)
 }
 
 enum fault
-startup_params_parse(struct startup_params *p, const uint8_t *payload, size_t n, const char *ignored)
+startup_params_parse(struct startup_params *p, const uint8_t *payload, size_t n,
+    const char *ignored)
 {
 	struct parsing g = { p, ignored };
 	struct pgmsg_startup s;

@@ -10,15 +10,15 @@
 #define STARTUP_UNKNOWN_MAX 16 /* unknown protocol options that are named in the answer */
 
 struct startup_params {
-	char *copy;		 /* holds all the texts below */
+	char *copy; /* holds all the texts below */
 	const char *user, *database;
 	const char *replication; /* "true", "database" or NULL: constants, not in copy */
 	const char *unknown[STARTUP_UNKNOWN_MAX]; /* _pq_. options */
 	size_t n_unknown;
-	const char **pairs;	 /* name, value, ...: session parameters */
+	const char **pairs; /* name, value, ...: session parameters */
 	size_t n_pairs;
-	enum fault fault;	 /* found before login, told only after it: a missing database, say */
-	const char *why;	 /* its words, or those of what parse returned; a constant */
+	enum fault fault; /* found before login, told only after it: a missing database, say */
+	const char *why;  /* its words, or those of what parse returned; a constant */
 };
 
 /* FAULT_NONE, or what to refuse the client for at once. `ignored` is ignore_startup_parameters. */

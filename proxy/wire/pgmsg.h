@@ -9,8 +9,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define PGMSG_HEADER	   5 /* type byte and length */
-#define PGMSG_STARTUP_MAX  10000 /* bytes of a startup packet, as PostgreSQL's MAX_STARTUP_PACKET_LENGTH */
+#define PGMSG_HEADER 5 /* type byte and length */
+#define PGMSG_STARTUP_MAX                                                                          \
+	10000 /* bytes of a startup packet, as PostgreSQL's MAX_STARTUP_PACKET_LENGTH */
 
 #define PG_PROTOCOL(major, minor) (((uint32_t)(major) << 16) | (minor))
 #define PG_CANCEL_REQUEST	  PG_PROTOCOL(1234, 5678)

@@ -124,7 +124,8 @@ pgwrite_command_complete(struct buf *b, const char *tag)
 }
 
 void
-pgwrite_row_description(struct buf *b, const char *const *names, const uint32_t *type_oids, size_t n)
+pgwrite_row_description(struct buf *b, const char *const *names, const uint32_t *type_oids,
+    size_t n)
 {
 	uint32_t mark = pgwrite_begin(b, 'T');
 

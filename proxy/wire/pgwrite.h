@@ -19,7 +19,8 @@ void pgwrite_parameter_status(struct buf *, const char *name, const char *value)
 /* The key is 4 bytes in protocol 3.0, up to 256 from 3.2 on. */
 void pgwrite_backend_key(struct buf *, uint32_t pid, const void *key, size_t key_len);
 /* `names` are n pointers to option names. */
-void pgwrite_negotiate_version(struct buf *, uint32_t newest_minor, const char *const *names, size_t n);
+void pgwrite_negotiate_version(struct buf *, uint32_t newest_minor, const char *const *names,
+    size_t n);
 void pgwrite_ready(struct buf *, char status);
 /* A message without payload: ParseComplete '1', CloseComplete '3', EmptyQueryResponse 'I', Sync 'S' ... */
 void pgwrite_empty(struct buf *, char type);
