@@ -249,19 +249,40 @@ put_set(struct buf *sql, const char *name, const char *value)
 	buf_printf(sql, ",false);");
 }
 
+/* Who one is decides what one may set: these two go back first and are set last. */
+static bool
+is_identity(const char *name)
+{
+	return strcasecmp(name, "role") == 0 || strcasecmp(name, "session_authorization") == 0;
+}
+
+static bool
+differs(const struct params *from, const char *name, const char *value)
+{
+	const char *had = params_get(from, name);
+
+	return had == NULL || strcmp(had, value) != 0;
+}
+
+static void
+put_changes(const struct params *from, const struct params *to, bool identity, struct buf *sql)
+{
+	for (const char *at = to->text; at < to->text + to->len; at = next_pair(at))
+		if (is_identity(at) == identity && differs(from, at, value_of(at)))
+			put_set(sql, at, value_of(at));
+}
+
 void
 params_sql(const struct params *from, const struct params *to, struct buf *sql)
 {
 	if (from == to)
 		return;
-	/* resets first: RESET ROLE before anything that needs the rights of the login user */
 	for (const char *at = from->text; at < from->text + from->len; at = next_pair(at))
-		if (params_get(to, at) == NULL)
+		if (is_identity(at) && differs(to, at, value_of(at)))
 			put_reset(sql, at);
-	for (const char *at = to->text; at < to->text + to->len; at = next_pair(at)) {
-		const char *had = params_get(from, at);
-
-		if (had == NULL || strcmp(had, value_of(at)) != 0)
-			put_set(sql, at, value_of(at));
-	}
+	for (const char *at = from->text; at < from->text + from->len; at = next_pair(at))
+		if (!is_identity(at) && params_get(to, at) == NULL)
+			put_reset(sql, at);
+	put_changes(from, to, false, sql);
+	put_changes(from, to, true, sql);
 }

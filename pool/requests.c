@@ -82,20 +82,19 @@ requests_push(struct requests *q, enum request_kind kind, enum request_fate fate
 	if (q->skipping) {
 		/* the server ignores it too */
 		if (kind != REQUEST_SYNC) {
+			if (kind != REQUEST_COPY_END && q->leftover > 0)
+				q->unsure = true;
 			settle(&r, false, ops, owner);
 			return true;
 		}
 		q->skipping = false;
 	}
-	if (kind <= REQUEST_SYNC)
-		q->open = false;
-	else if (kind != REQUEST_COPY_END)
-		q->open = true;
 	if (q->copy_open) {
 		if (kind == REQUEST_SYNC)
 			r.maybe_eaten = true;
-		else if (kind == REQUEST_COPY_END)
-			q->copy_open = false;
+		else if (fate != REQUEST_FAKE)
+			q->copy_open =
+			    false; /* CopyDone, or what ends the connection if the COPY reads it */
 	}
 	if (q->count == q->size && !grow(q))
 		return false;
@@ -119,12 +118,14 @@ copy_begins(struct requests *q)
 			q->copy_open = false;
 		else if (r->kind == REQUEST_SYNC)
 			r->maybe_eaten = true;
+		else if (r->fate != REQUEST_FAKE)
+			q->copy_open = false; /* a COPY that reads this ends the connection */
 	}
 }
 
 /* Removes the Syncs that the COPY has read, and with `end` its CopyDone. True when there were any Syncs. */
 static bool
-forget_eaten(struct requests *q, bool end)
+forget_eaten(struct requests *q, bool end, const struct requests_ops *ops, void *owner)
 {
 	uint32_t to = 1;
 	bool any = false, ended = false;
@@ -134,10 +135,14 @@ forget_eaten(struct requests *q, bool end)
 
 		if (r.maybe_eaten) {
 			any = true;
+			if (!end)
+				q->leftover++;
+			settle(&r, true, ops, owner);
 			continue;
 		}
 		if (end && !ended && r.kind == REQUEST_COPY_END) {
 			ended = true;
+			settle(&r, true, ops, owner);
 			continue;
 		}
 		*at(q, to++) = r;
@@ -147,9 +152,9 @@ forget_eaten(struct requests *q, bool end)
 }
 
 static void
-copy_ends(struct requests *q)
+copy_ends(struct requests *q, const struct requests_ops *ops, void *owner)
 {
-	forget_eaten(q, true);
+	forget_eaten(q, true, ops, owner);
 	q->copy_in = q->copy_open = false;
 }
 
@@ -170,7 +175,7 @@ on_error(struct requests *q, const struct requests_ops *ops, void *owner)
 		return REQUEST_PASS; /* FATAL out of the blue; the end of the connection follows */
 	if (q->copy_in) {
 		/* whether the COPY read them before it failed, nobody can tell */
-		if (forget_eaten(q, false))
+		if (forget_eaten(q, false, ops, owner))
 			q->tainted = true;
 		q->copy_in = q->copy_open = false;
 	}
@@ -183,8 +188,11 @@ on_error(struct requests *q, const struct requests_ops *ops, void *owner)
 	v = REQUEST_PASS;
 	for (n = 0; n < q->count && at(q, n)->kind != REQUEST_SYNC; n++)
 		;
-	for (uint32_t i = n; i-- > 0;)
+	for (uint32_t i = n; i-- > 0;) {
+		if (i > 0 && q->leftover > 0 && at(q, i)->kind != REQUEST_COPY_END)
+			q->unsure = true; /* if such a Sync is answered, so are these */
 		settle(at(q, i), false, ops, owner);
+	}
 	q->head += n;
 	q->count -= n;
 	q->skipping = q->count == 0;
@@ -199,6 +207,7 @@ on_ready(struct requests *q, const struct requests_ops *ops, void *owner)
 
 	if (head->kind > REQUEST_SYNC)
 		return REQUEST_BAD;
+	q->open = false;
 	pop(q, !head->failed, ops, owner);
 	run_ahead(q, ops, owner);
 	return v;
@@ -213,9 +222,19 @@ on_end_of(struct requests *q, enum request_kind kind, const struct requests_ops 
 
 	if (head->kind != kind)
 		return REQUEST_BAD;
+	q->open = true;
 	pop(q, true, ops, owner);
 	run_ahead(q, ops, owner);
 	return v;
+}
+
+/* A ReadyForQuery that the first request cannot have caused: the answer to a Sync that a failed COPY might
+ * have eaten and did not. */
+static bool
+is_leftover(const struct requests *q)
+{
+	return q->count == 0 || at(q, 0)->kind > REQUEST_SYNC ||
+	       (at(q, 0)->kind != REQUEST_SYNC && !at(q, 0)->seen);
 }
 
 enum request_verdict
@@ -225,6 +244,20 @@ requests_answer(struct requests *q, uint8_t type, const struct requests_ops *ops
 
 	if (type == 'N' || type == 'S' || type == 'A')
 		return REQUEST_PASS;
+	if (type == 'Z' && q->leftover > 0 && is_leftover(q)) {
+		q->skipping = q->open = false;
+		if (--q->leftover == 0)
+			q->tainted = q->unsure;
+		return REQUEST_PASS;
+	}
+	if (type == 'E' && q->leftover > 0)
+		q->unsure = true; /* perhaps the error of such a Sync */
+	if (type != 'Z' && q->count > 0) {
+		/* what was sent later is being answered: the Syncs before it are over, eaten or answered */
+		at(q, 0)->seen = true;
+		q->leftover = 0;
+		q->tainted = q->unsure;
+	}
 	if (type == 'E')
 		return on_error(q, ops, owner);
 	if (q->count == 0)
@@ -250,7 +283,7 @@ requests_answer(struct requests *q, uint8_t type, const struct requests_ops *ops
 	case 'I':
 	case 's':
 		if (q->copy_in && type == 'C')
-			copy_ends(q);
+			copy_ends(q, ops, owner);
 		return kind == REQUEST_QUERY ? verdict(at(q, 0))
 					     : on_end_of(q, REQUEST_EXECUTE, ops, owner);
 	case 'G':

@@ -37,7 +37,9 @@ enum request_fate { REQUEST_FORWARD, REQUEST_SWALLOW, REQUEST_FAKE };
 struct request {
 	uint8_t kind, fate;
 	bool failed;	  /* an error was seen, ReadyForQuery is still to come */
+	bool seen;	  /* an answer other than ReadyForQuery came for it */
 	bool maybe_eaten; /* a Sync that a running COPY may have read */
+	bool local_set;	  /* the pusher's remark: its SET ends with the transaction */
 	void *note;	  /* the owner's; given back in `settled` */
 };
 
@@ -62,7 +64,9 @@ struct requests {
 	bool open;	/* extended-protocol requests since the last Sync: a transaction is open */
 	bool copy_in;	/* a COPY FROM STDIN is running */
 	bool copy_open; /* and its end has not been sent */
+	bool unsure;	/* the failed COPY has left more than ReadyForQuerys to guess at */
 	bool tainted;
+	uint32_t leftover; /* Syncs that a failed COPY may have left to be answered */
 };
 
 #define REQUESTS_MAX  65536 /* more are refused */
@@ -82,6 +86,13 @@ static inline bool
 requests_idle(const struct requests *q)
 {
 	return q->count == 0 && !q->skipping && !q->open;
+}
+
+/* The entry that was pushed last, or NULL when nothing is waited for. */
+static inline struct request *
+requests_last(const struct requests *q)
+{
+	return q->count == 0 ? 0 : &q->ring[(q->head + q->count - 1) & (q->size - 1)];
 }
 
 /* The entry whose answer comes next, or NULL. */

@@ -9,7 +9,7 @@ void
 buf_init(struct buf *b, uint32_t cap)
 {
 	memset(b, 0, sizeof(*b));
-	b->cap = cap > BUF_CAP_MAX ? BUF_CAP_MAX : cap;
+	b->cap = (cap > BUF_CAP_MAX ? BUF_CAP_MAX : cap) & BUF_CAP_MAX;
 }
 
 void

@@ -15,12 +15,13 @@ struct buf {
 	uint32_t head; /* first byte not consumed */
 	uint32_t tail; /* one past the last byte */
 	uint32_t size; /* bytes allocated */
-	uint32_t cap;  /* hard limit of tail - head; at most 1 GiB */
-	bool failed;
-	bool wipe; /* overwrite memory before it is freed or moved */
+	/* packed: an idle client has two of these */
+	uint32_t cap : 30; /* hard limit of tail - head */
+	uint32_t failed : 1;
+	uint32_t wipe : 1; /* overwrite memory before it is freed or moved */
 };
 
-#define BUF_CAP_MAX (1u << 30)
+#define BUF_CAP_MAX ((1u << 30) - 1)
 
 /* A buf of all zeros with `cap` set is valid: no init call can fail. */
 void buf_init(struct buf *, uint32_t cap);
@@ -36,7 +37,7 @@ buf_len(const struct buf *b)
 static inline const uint8_t *
 buf_data(const struct buf *b)
 {
-	return b->mem + b->head;
+	return b->mem == NULL ? NULL : b->mem + b->head;
 }
 
 static inline bool

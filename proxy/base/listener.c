@@ -198,6 +198,9 @@ listener_bind_unix(const char *dir, int port, int mode, const char *group)
 		return close_failed(fd);
 	if (sun.sun_path[0] != '\0' && own_unix(sun.sun_path, mode, group) == -1)
 		return close_failed(fd);
+	/* at once: a socket that does not listen would look stale to a second process */
+	if (listen(fd, 1) == -1)
+		return close_failed(fd);
 	return fd;
 }
 

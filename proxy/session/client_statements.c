@@ -3,11 +3,13 @@
 #include "pool/statement.h"
 #include "proxy/session/prepared.h"
 #include "proxy/session/session.h"
+#include "proxy/session/sql_peek.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #define NAMES_MAX   65536
+#define CUSTOM_MAX  4096
 #define STRAYS_MAX  (64u * 1024)
 #define UNNAMED_MAX (64u * 1024) /* a longer unnamed statement is not kept beyond its transaction */
 
@@ -16,8 +18,10 @@ client_statements_of(struct session *s)
 {
 	if (s->statements == NULL) {
 		s->statements = calloc(1, sizeof(*s->statements));
-		if (s->statements != NULL)
-			buf_init(&s->statements->strays, STRAYS_MAX);
+		if (s->statements == NULL)
+			return NULL;
+		buf_init(&s->statements->strays, STRAYS_MAX);
+		buf_init(&s->statements->custom, CUSTOM_MAX);
 	}
 	return s->statements;
 }
@@ -61,6 +65,7 @@ client_statements_add(struct session *s, const char *name, const uint8_t *body, 
 		return NULL;
 	memcpy(c->name, name, len);
 	c->asked = true;
+	c->hints = sql_peek_hints((const char *)body, strnlen((const char *)body, n));
 	c->st = statement_intern(body, n);
 	if (c->st == NULL || !hmap_add(&s->statements->map, &c->node, hmap_hash_str(name))) {
 		client_statement_free(c);
@@ -101,6 +106,7 @@ prepared_free(struct client_statements *m)
 	hmap_release(&m->map);
 	free(m->unnamed);
 	buf_release(&m->strays);
+	buf_release(&m->custom);
 	free(m);
 }
 
@@ -126,6 +132,7 @@ client_statements_keep_unnamed(struct session *s, const uint8_t *body, size_t n)
 		return false;
 	m->unnamed_len = 0;
 	m->unnamed_earlier = false;
+	m->unnamed_hints = sql_peek_hints((const char *)body, strnlen((const char *)body, n));
 	m->unnamed_token = s->id << 24 | ((m->unnamed_token + 1) & 0xffffff);
 	s->server->unnamed_of = m->unnamed_token;
 	if (n > UNNAMED_MAX)
@@ -138,7 +145,8 @@ client_statements_keep_unnamed(struct session *s, const uint8_t *body, size_t n)
 		m->unnamed = bytes;
 		m->unnamed_size = (uint32_t)n;
 	}
-	memcpy(m->unnamed, body, n);
+	if (n > 0)
+		memcpy(m->unnamed, body, n);
 	m->unnamed_len = (uint32_t)n;
 	return true;
 }

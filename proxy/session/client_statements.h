@@ -14,7 +14,8 @@ struct statement;
 struct client_statement {
 	struct hnode node;
 	struct statement *st;
-	bool asked; /* its Parse has not been answered yet */
+	bool asked;    /* its Parse has not been answered yet */
+	uint8_t hints; /* of its text, sql_peek.h */
 	char name[];
 };
 
@@ -25,8 +26,11 @@ struct client_statements {
 	uint64_t
 	    unnamed_token;    /* tells one unnamed statement from the next; see server.unnamed_of */
 	bool unnamed_earlier; /* a Sync was sent since the unnamed Parse */
-	struct buf
-	    strays; /* names left on the server by prepared.c's parse_stray(), each with its NUL */
+	uint8_t unnamed_hints; /* of its text, sql_peek.h */
+	/* Names, each with its NUL: left on the server by prepared.c's parse_stray() ... */
+	struct buf strays;
+	/* ... and of custom parameters that the client has set. */
+	struct buf custom;
 };
 
 /* What a Parse or Close did to the map, so that it can be undone. */

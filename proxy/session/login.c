@@ -21,6 +21,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define SHORT_KEY_BYTES	 4
 #define LONG_KEY_BYTES	 32
 #define PID_SLOT_BITS	 25
 #define TRIAL_TIMEOUT_MS 15000
@@ -72,15 +73,18 @@ put_status(void *arg, const char *name, const char *value)
 static bool
 make_key(struct session *s)
 {
-	s->key_len = sizeof(s->key);
+	uint8_t *key = s->key;
+	uint8_t len = SHORT_KEY_BYTES;
+
 	if (s->login->minor >= 2) {
-		s->long_key = malloc(LONG_KEY_BYTES);
-		if (s->long_key == NULL)
+		len = LONG_KEY_BYTES;
+		key = malloc(len);
+		if (key == NULL)
 			return false;
-		s->key_len = LONG_KEY_BYTES;
-		return secret_random(s->long_key, LONG_KEY_BYTES) == 0;
+		s->long_key = key;
 	}
-	return secret_random(s->key, sizeof(s->key)) == 0;
+	s->key_len = len;
+	return secret_random(key, len) == 0;
 }
 
 static bool
@@ -102,7 +106,7 @@ finish(struct session *s, const struct welcome *w)
 	}
 	params_each(w->params, put_status, s);
 	pgwrite_backend_key(&l->out, (uint32_t)s->worker->index << PID_SLOT_BITS | s->slot,
-	    s->long_key != NULL ? s->long_key : s->key, s->key_len);
+	    session_key(s), s->key_len);
 	pgwrite_ready(&l->out, 'I');
 	s->pool->db->stats[s->worker->index].client_logins++;
 	if (l->env->cfg->log_connections)

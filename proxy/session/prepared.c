@@ -5,6 +5,7 @@
 #include "proxy/session/client_statements.h"
 #include "proxy/session/relay.h"
 #include "proxy/session/session.h"
+#include "proxy/session/session_sql.h"
 #include "proxy/wire/pgmsg.h"
 #include "proxy/wire/pgwrite.h"
 
@@ -274,6 +275,11 @@ prepared_bind(struct session *s, struct relay_out *o, const uint8_t *msg, size_t
 	if (pgcur_ok(&c) && name[0] == '\0' && !need_unnamed(s, o))
 		return false;
 	own = pgcur_ok(&c) && name[0] != '\0' ? client_statements_find(s, name) : NULL;
+	if (own != NULL && own->hints != 0)
+		session_sql_hints(s, own->hints);
+	else if (own == NULL && s->statements != NULL && s->statements->unnamed_hints != 0 &&
+		 name[0] == '\0')
+		session_sql_hints(s, s->statements->unnamed_hints);
 	if (own == NULL) {
 		relay_pass(o, msg, have);
 		return true;

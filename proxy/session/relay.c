@@ -8,6 +8,7 @@
 #include "proxy/session/relay_attach.h"
 #include "proxy/session/session.h"
 #include "proxy/session/session_set.h"
+#include "proxy/session/session_sql.h"
 #include "proxy/session/sql_peek.h"
 #include "proxy/wire/pgmsg.h"
 #include "proxy/wire/pgwrite.h"
@@ -168,6 +169,12 @@ expect(struct session *s, enum request_kind kind)
 }
 
 static bool
+mode_shares(const struct session *s)
+{
+	return atomic_load_explicit(&s->pool->rules.mode, memory_order_relaxed) != POOL_SESSION;
+}
+
+static bool
 is_deallocate(struct session *s, struct relay_out *o, const struct message *m)
 {
 	char name[256];
@@ -191,7 +198,12 @@ dispatch(struct session *s, struct relay_out *o, const struct message *m)
 		prepared_forget_unnamed(s);
 		s->server->unnamed_of = 0;
 		relay_pass(o, m->p, m->have);
-		return expect(s, REQUEST_QUERY);
+		if (!expect(s, REQUEST_QUERY))
+			return false;
+		if (mode_shares(s))
+			session_sql_query(s, (const char *)m->p + PGMSG_HEADER,
+			    m->have - PGMSG_HEADER);
+		return true;
 	case 'F':
 		relay_pass(o, m->p, m->have);
 		return expect(s, REQUEST_FUNCTION);
@@ -310,7 +322,8 @@ after_chunk(struct session *s, struct relay_out *o, enum step step, const uint8_
 bool
 relay_feed(struct session *s, const uint8_t *p, size_t n)
 {
-	struct relay_out o = { .s = s, .scratch = &session_set_of(s->worker)->scratch };
+	struct session_set *set = session_set_of(s->worker);
+	struct relay_out o = { .s = s, .scratch = &set->scratch };
 	const uint8_t *end = p + n;
 	enum step step = STEP_ON;
 
@@ -323,7 +336,7 @@ relay_feed(struct session *s, const uint8_t *p, size_t n)
 		step = take_message(s, &o, &m);
 		if (step == STEP_GONE) {
 			buf_clear(o.scratch);
-			buf_clear(&session_set_of(s->worker)->fakes);
+			buf_clear(&set->fakes);
 			return false;
 		}
 		if (step != STEP_ON)

@@ -9,6 +9,7 @@
 #include "proxy/session/relay.h"
 #include "proxy/session/session.h"
 #include "proxy/session/session_set.h"
+#include "proxy/session/session_sql.h"
 #include "proxy/wire/pgmsg.h"
 #include "proxy/wire/pgwrite.h"
 
@@ -139,6 +140,11 @@ relay_release(struct session *s)
 {
 	struct server *server = s->server;
 
+	if (s->touched && server_is_clean(server)) {
+		atomic_fetch_sub_explicit(&pool_local(s->pool, s->worker)->n_clients_active, 1,
+		    memory_order_relaxed);
+		return session_sql_snapshot(s);
+	}
 	if (server->params != s->params)
 		params_each(server->params, follow, s);
 	s->server = NULL;
@@ -173,6 +179,8 @@ relay_cancel_queued(struct session *s)
 	struct buf *fakes = &session_set_of(s->worker)->fakes;
 	bool ended = false;
 
+	if (!pool_is_queued(&s->ticket))
+		return true; /* it is not in the queue but waits for its parameters to be saved */
 	pool_withdraw(s->pool, s->worker, &s->ticket);
 	/* the request that waits, up to and with the message that would have ended it */
 	while (!ended && buf_len(&s->in) >= PGMSG_HEADER) {

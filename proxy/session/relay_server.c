@@ -7,6 +7,7 @@
 #include "proxy/session/relay_attach.h"
 #include "proxy/session/session.h"
 #include "proxy/session/session_set.h"
+#include "proxy/session/session_sql.h"
 #include "proxy/wire/pgmsg.h"
 #include "proxy/wire/pgwrite.h"
 
@@ -100,8 +101,10 @@ on_event(struct server_sink *sink, struct server *server, uint8_t type, const ui
 			return REQUEST_DROP;
 		break;
 	case 'C':
-		if (v == REQUEST_PASS)
-			prepared_command_tag(s, (const char *)payload, n);
+		if (v != REQUEST_PASS)
+			break;
+		prepared_command_tag(s, (const char *)payload, n);
+		session_sql_tag(s, (const char *)payload, n);
 		break;
 	default:
 		break;

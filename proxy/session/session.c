@@ -226,10 +226,10 @@ let_go(struct session *s)
 	s->statements = NULL;
 	params_unref(s->params);
 	s->params = NULL;
-	if (s->long_key != NULL)
+	if (s->key_len > sizeof(s->key)) {
 		explicit_bzero(s->long_key, s->key_len);
-	free(s->long_key);
-	s->long_key = NULL;
+		free(s->long_key);
+	}
 	s->key_len = 0;
 	buf_release(&s->in);
 }

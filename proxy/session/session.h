@@ -46,25 +46,28 @@ struct session {
 	uint32_t slot;	    /* its place in session_set.slots; part of the cancel key's pid */
 
 	uint8_t state;
-	bool pinned;	      /* keeps its server until it ends */
-	bool counted;	      /* in the limits of pool, database, user and max_client_conn */
-	bool told_of_wait;    /* the notice of query_wait_notify was sent */
-	bool params_failed;   /* the server refused its parameters */
-	bool server_said_bye; /* a FATAL of the server went to the client */
-	bool local_socket;
-	bool closing_after; /* SHUTDOWN WAIT_FOR_SERVERS and the like: end when idle */
-	uint8_t key_len;
-	uint8_t hello; /* HELLO_*: what came before the startup packet */
+	uint8_t key_len;	  /* of the cancel key; 4 in protocol 3.0 */
+	uint8_t hello;		  /* HELLO_*: what came before the startup packet */
+	uint8_t peer_family;	  /* AF_INET, AF_INET6, AF_UNIX */
+	bool pinned : 1;	  /* keeps its server until it ends */
+	bool counted : 1;	  /* in the limits of pool, database, user and max_client_conn */
+	bool told_of_wait : 1;	  /* the notice of query_wait_notify was sent */
+	bool params_failed : 1;	  /* the server refused its parameters */
+	bool server_said_bye : 1; /* a FATAL of the server went to the client */
+	bool local_socket : 1;
+	bool closing_after : 1; /* SHUTDOWN WAIT_FOR_SERVERS and the like: end when idle */
+	bool touched : 1; /* SQL changed session parameters in a way the server does not report */
+	uint16_t peer_port;
 
 	uint64_t id;
 	uint64_t connected_ms;
 	uint64_t request_us; /* when the oldest unanswered request was sent, 0 = none */
 	uint64_t xact_us;    /* when it got its server */
-	uint8_t key[4];	     /* cancel key of protocol 3.0; of 3.2: the first bytes of long_key */
-	uint8_t *long_key;
+	union {
+		uint8_t key[8];	   /* cancel key of up to 8 bytes */
+		uint8_t *long_key; /* of more */
+	};
 	uint8_t peer_addr[16]; /* IPv4 or IPv6, network order */
-	uint16_t peer_port;
-	uint8_t peer_family; /* AF_INET, AF_INET6, AF_UNIX */
 };
 
 /* Takes an accepted socket. */
@@ -89,6 +92,12 @@ void session_peer(const struct session *, char *addr, size_t n, int *port);
 
 /* Sets its deadline by its state and the pool's rules (0 = none). */
 void session_arm(struct session *);
+
+static inline const uint8_t *
+session_key(const struct session *s)
+{
+	return s->key_len > sizeof(s->key) ? s->long_key : s->key;
+}
 
 static inline struct session *
 session_of_stream(struct stream *st)

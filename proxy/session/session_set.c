@@ -109,12 +109,10 @@ struct session *
 session_set_by_key(struct session_set *set, uint32_t slot, const uint8_t *key, size_t n)
 {
 	struct session *s = slot < set->n_slots ? set->slots[slot] : NULL;
-	const uint8_t *have;
 
 	if (s == NULL || s->key_len == 0 || s->key_len != n)
 		return NULL;
-	have = s->long_key != NULL ? s->long_key : s->key;
-	return secret_equal(have, key, n) ? s : NULL;
+	return secret_equal(session_key(s), key, n) ? s : NULL;
 }
 
 bool

@@ -7,8 +7,9 @@ static void
 ask(int client, uint8_t how)
 {
 	static const char query[] = "Q\0\0\0\x0dselect 1";
-	static const char extended[] = "P\0\0\0\x08\0\0\0\0B\0\0\0\x0c\0\0\0\0\0\0\0\0D\0\0\0\x06P\0"
-				       "E\0\0\0\x09\0\0\0\0\0S\0\0\0\x04";
+	static const char extended[] =
+	    "P\0\0\0\x08\0\0\0\0B\0\0\0\x0c\0\0\0\0\0\0\0\0D\0\0\0\x06P\0"
+	    "E\0\0\0\x09\0\0\0\0\0S\0\0\0\x04";
 
 	for (int i = 0; i < (how & 3) + 1; i++) {
 		if (how & 4)

@@ -26,10 +26,11 @@ static struct session_totals dialogue_totals;
 static inline struct config *
 dialogue_config(void)
 {
-	static const char text[] = "[databases]\nf = host=127.0.0.1\n[pgsluice]\nauth_type = trust\n"
-				   "pool_mode = transaction\ndefault_pool_size = 1\nlog_connections = 0\n"
-				   "log_disconnections = 0\nlog_pooler_errors = 0\n"
-				   "max_prepared_statements = 2\n";
+	static const char text[] =
+	    "[databases]\nf = host=127.0.0.1\n[pgsluice]\nauth_type = trust\n"
+	    "pool_mode = transaction\ndefault_pool_size = 1\nlog_connections = 0\n"
+	    "log_disconnections = 0\nlog_pooler_errors = 0\n"
+	    "max_prepared_statements = 2\n";
 	char path[] = "/tmp/fuzz.XXXXXX";
 	int fd = mkstemp(path);
 	struct config *cfg;
@@ -58,8 +59,8 @@ dialogue_begin(void)
 	env->users = userlist_parse("users", users, sizeof(users) - 1, NULL, NULL);
 	if (env->cfg == NULL || env->users == NULL)
 		abort();
-	dialogue_pools = (struct pool_worker){ &dialogue_worker, 1, connectors_start(NULL), config_ref(env->cfg),
-		userlist_ref(env->users) };
+	dialogue_pools = (struct pool_worker){ &dialogue_worker, 1, connectors_start(NULL),
+		config_ref(env->cfg), userlist_ref(env->users) };
 	dialogue_worker.pools = &dialogue_pools;
 	session_set_init(&dialogue_worker, &dialogue_totals, env, &dialogue_worker, 1);
 	pool_set_init(&dialogue_worker, 1);

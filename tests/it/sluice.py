@@ -222,7 +222,15 @@ class Sluice:
     # console
 
     def console(self, user="admin", database="pgbouncer"):
-        return self.raw(user, database, PASSWORDS.get(user, ""))
+        """A Raw on the console, which may say 57P03 in the first moments."""
+        deadline = time.monotonic() + 5
+        while True:
+            try:
+                return self.raw(user, database, PASSWORDS.get(user, ""))
+            except ServerError as e:
+                if e.sqlstate != "57P03" or time.monotonic() > deadline:
+                    raise
+            time.sleep(0.05)
 
     def admin(self, sql, user="admin"):
         """The rows of a console command as dicts; raises ServerError."""

@@ -44,7 +44,8 @@ succeed(struct connect_job *job)
 	struct fake_backend *b = &backends[n_backends++];
 	int fds[2];
 
-	if (n_backends > BACKENDS || socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds) == -1)
+	if (n_backends > BACKENDS ||
+	    socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds) == -1)
 		abort();
 	b->ours = fds[0];
 	b->tests = fds[1];
@@ -78,7 +79,8 @@ answer(struct connect_job *job)
 	case FAKE_REFUSE:
 		job->result = CONNECT_REFUSED;
 		snprintf(job->sqlstate, sizeof(job->sqlstate), "28P01");
-		snprintf(job->message, sizeof(job->message), "password authentication failed (fake)");
+		snprintf(job->message, sizeof(job->message),
+		    "password authentication failed (fake)");
 		break;
 	case FAKE_HOLD:
 		held[n_held++ % JOBS] = job;
@@ -133,7 +135,8 @@ connector_cancel(struct connectors *c, struct cancel_job *job)
 }
 
 void
-connector_dns(struct connectors *c, void (*row)(void *, const char *, int64_t, const char *), void *arg)
+connector_dns(struct connectors *c, void (*row)(void *, const char *, int64_t, const char *),
+    void *arg)
 {
 	(void)c;
 	(void)row;

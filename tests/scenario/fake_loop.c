@@ -171,13 +171,15 @@ turn_fds(void)
 	for (int j = 0; j < 2 * WATCHES; j++) {
 		int i = j % WATCHES, events;
 
-		if (slots[i].watch == NULL || (ev_priority(&slots[i].watch->io) > 0) != (j < WATCHES))
+		if (slots[i].watch == NULL ||
+		    (ev_priority(&slots[i].watch->io) > 0) != (j < WATCHES))
 			continue;
 		events = watch_events(slots[i].watch);
 		was[n] = slots[i];
 		fds[n].fd = watch_fd(slots[i].watch);
 		fds[n].revents = 0;
-		fds[n++].events = (short)((events & WATCH_READ ? POLLIN : 0) | (events & WATCH_WRITE ? POLLOUT : 0));
+		fds[n++].events = (short)((events & WATCH_READ ? POLLIN : 0) |
+					  (events & WATCH_WRITE ? POLLOUT : 0));
 	}
 	if (poll(fds, n, 0) == -1)
 		return false;

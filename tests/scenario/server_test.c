@@ -53,7 +53,9 @@ static void
 test_check(void **state)
 {
 	(void)state;
-	stage_begin("server_check_delay = 30\nserver_check_query = select 7\nserver_idle_timeout = 0\n", "");
+	stage_begin(
+	    "server_check_delay = 30\nserver_check_query = select 7\nserver_idle_timeout = 0\n",
+	    "");
 	struct client *a = client_in();
 
 	client_runs_on(a, 1, "select 1");
@@ -76,7 +78,9 @@ static void
 test_check_fails(void **state)
 {
 	(void)state;
-	stage_begin("server_check_delay = 30\nserver_check_query = select 7\nserver_idle_timeout = 0\n", "");
+	stage_begin(
+	    "server_check_delay = 30\nserver_check_query = select 7\nserver_idle_timeout = 0\n",
+	    "");
 	struct client *a = client_in();
 
 	client_runs_on(a, 1, "select 1");
@@ -118,7 +122,8 @@ test_last_words(void **state)
 	struct client *a = client_in();
 
 	client_begins_on(a, 1);
-	server_sends_error(1, "FATAL", "57P01", "terminating connection due to administrator command");
+	server_sends_error(1, "FATAL", "57P01",
+	    "terminating connection due to administrator command");
 	server_dies(1);
 	client_gets_fatal(a, "57P01");
 	client_gets(a, "");
@@ -134,7 +139,8 @@ test_dies_idle(void **state)
 	struct client *a = client_in();
 
 	client_runs_on(a, 1, "select 1");
-	server_sends_error(1, "FATAL", "57P01", "terminating connection due to administrator command");
+	server_sends_error(1, "FATAL", "57P01",
+	    "terminating connection due to administrator command");
 	server_dies(1);
 	assert_true(server_is_closed(1));
 	client_runs_on(a, 2, "select 1");
@@ -175,7 +181,8 @@ test_unasked_answer(void **state)
 			client_query(a, "select 1");
 		server_sends(1, nonsense[i]);
 		if (i == 3)
-			assert_true(server_is_closed(1)); /* the client has its answer and is no longer attached */
+			assert_true(server_is_closed(
+			    1)); /* the client has its answer and is no longer attached */
 		else
 			client_gets_fatal(a, "08P01");
 		assert_true(server_is_closed(1));

@@ -10,9 +10,9 @@
 #include "proxy/session/session_set.h"
 #include "proxy/wire/pgmsg.h"
 #include "proxy/wire/pgwrite.h"
+#include "tests/scenario/end.h"
 #include "tests/scenario/fake_loop.h"
 
-#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -23,17 +23,7 @@
 
 #include <cmocka.h>
 
-enum { CLIENTS = 64, SERVERS = 64, MESSAGES = 64, TEXT = 256 };
-
-/* One end that the test plays: what came and has not been looked at. */
-struct end {
-	int fd;
-	struct buf in, out;
-	bool eof;
-	char types[MESSAGES + 1];
-	char texts[MESSAGES][TEXT];
-	int n;
-};
+enum { CLIENTS = 64 };
 
 struct client {
 	struct end end;
@@ -48,106 +38,8 @@ static struct {
 	struct session_env *env;
 	char database[32];
 	struct client clients[CLIENTS];
-	struct end servers[SERVERS];
 	int n_clients, runs, cancel_fd;
 } stage;
-
-/* ---- bytes ---- */
-
-static void
-end_init(struct end *e, int fd)
-{
-	memset(e, 0, sizeof(*e));
-	e->fd = fd;
-	buf_init(&e->in, BUF_CAP_MAX);
-	buf_init(&e->out, BUF_CAP_MAX);
-}
-
-static void
-end_release(struct end *e)
-{
-	buf_release(&e->in);
-	buf_release(&e->out);
-}
-
-static void
-end_fetch(struct end *e)
-{
-	uint8_t chunk[65536];
-	ssize_t n;
-
-	while ((n = recv(e->fd, chunk, sizeof(chunk), MSG_DONTWAIT)) > 0)
-		buf_put(&e->in, chunk, (size_t)n);
-	if (n == 0 || (n == -1 && errno != EAGAIN))
-		e->eof = true;
-}
-
-static void
-end_send(struct end *e, const void *p, size_t n)
-{
-	const uint8_t *at = p;
-
-	for (int tries = 0; n > 0 && tries < 100000; tries++) {
-		ssize_t done = send(e->fd, at, n, MSG_NOSIGNAL | MSG_DONTWAIT);
-
-		if (done > 0) {
-			at += done;
-			n -= (size_t)done;
-		}
-		if (done == -1 && errno != EAGAIN)
-			break; /* closed on us: the test finds out by looking */
-		if (n > 0)
-			fake_loop_settle();
-		if (done == -1 && tries > 3)
-			break; /* back-pressure: the rest is the caller's problem */
-	}
-	fake_loop_settle();
-}
-
-static size_t
-end_pour(struct end *e, const void *p, size_t n)
-{
-	ssize_t done = send(e->fd, p, n, MSG_NOSIGNAL | MSG_DONTWAIT);
-
-	fake_loop_settle();
-	return done > 0 ? (size_t)done : 0;
-}
-
-static size_t
-end_drain(struct end *e)
-{
-	size_t n;
-
-	end_fetch(e);
-	n = buf_len(&e->in);
-	buf_consume(&e->in, n);
-	fake_loop_settle();
-	return n;
-}
-
-/* Takes the whole messages that have come. */
-static void
-end_look(struct end *e)
-{
-	fake_loop_settle();
-	end_fetch(e);
-	e->n = 0;
-	memset(e->texts, 0, sizeof(e->texts));
-	while (buf_len(&e->in) >= PGMSG_HEADER && e->n < MESSAGES) {
-		const uint8_t *p = buf_data(&e->in);
-		size_t total = (size_t)pg_get_u32(p + 1) + 1, body = total - PGMSG_HEADER;
-
-		if (buf_len(&e->in) < total)
-			break;
-		e->types[e->n] = (char)p[0];
-		if (p[0] == 'Z')
-			e->types[e->n] = p[5] == 'I' ? 'Z' : p[5] == 'T' ? 'z' : 'x';
-		memcpy(e->texts[e->n], p + PGMSG_HEADER, body < TEXT - 1 ? body : TEXT - 1);
-		e->n++;
-		buf_consume(&e->in, total);
-	}
-	e->types[e->n] = '\0';
-}
 
 /* ---- the stage ---- */
 
@@ -161,9 +53,10 @@ make_config(const char *options, const char *database)
 
 	assert_true(fd != -1);
 	f = fdopen(fd, "w");
-	fprintf(f, "[databases]\n%s = host=127.0.0.1 %s\n[pgsluice]\nauth_type = trust\n"
-		   "pool_mode = transaction\ndefault_pool_size = 1\nlog_connections = 0\n"
-		   "log_disconnections = 0\nlog_pooler_errors = 0\nquery_wait_notify = 0\n%s",
+	fprintf(f,
+	    "[databases]\n%s = host=127.0.0.1 %s\n[pgsluice]\nauth_type = trust\n"
+	    "pool_mode = transaction\ndefault_pool_size = 1\nlog_connections = 0\n"
+	    "log_disconnections = 0\nlog_pooler_errors = 0\nquery_wait_notify = 0\n%s",
 	    stage.database, database, options);
 	fclose(f);
 	cfg = config_load(path, NULL, NULL);
@@ -176,7 +69,11 @@ void
 stage_begin(const char *options, const char *database)
 {
 	static const char users[] = "\"web\" \"secret\"\n";
-	static const char params[] = "server_version\0" "15\0" "client_encoding\0" "UTF8\0" "application_name\0\0";
+	static const char params[] = "server_version\0"
+				     "15\0"
+				     "client_encoding\0"
+				     "UTF8\0"
+				     "application_name\0\0";
 	struct log_settings quiet = { 0 };
 	int runs = stage.runs + 1;
 	struct config *cfg;
@@ -202,7 +99,8 @@ stage_begin(const char *options, const char *database)
 	stage.pools.cfg = config_ref(cfg);
 	stage.pools.users = userlist_ref(stage.env->users);
 	stage.worker.pools = &stage.pools;
-	assert_int_equal(session_set_init(&stage.worker, &stage.totals, stage.env, &stage.worker, 1), 0);
+	assert_int_equal(
+	    session_set_init(&stage.worker, &stage.totals, stage.env, &stage.worker, 1), 0);
 	pool_set_init(&stage.worker, 1);
 	pool_set_apply(NULL, cfg);
 }
@@ -262,8 +160,7 @@ stage_end(void)
 			close(stage.clients[i].end.fd);
 		end_release(&stage.clients[i].end);
 	}
-	for (int i = 0; i < SERVERS; i++)
-		end_release(&stage.servers[i]);
+	servers_forget();
 	if (stage.cancel_fd != -1)
 		close(stage.cancel_fd);
 	fake_connector_reset();
@@ -288,7 +185,8 @@ connect_client(void)
 	struct sockaddr_storage peer = { .ss_family = AF_UNIX };
 	int fds[2];
 
-	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), 0);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds),
+	    0);
 	session_open(&stage.worker, fds[0], &peer);
 	return fds[1];
 }
@@ -450,7 +348,7 @@ check_error(struct client *c, const char *severity, const char *sqlstate)
 
 		if (c->end.types[i] != 'E')
 			continue;
-		(void)pgmsg_error((const uint8_t *)c->end.texts[i], TEXT, &e);
+		(void)pgmsg_error((const uint8_t *)c->end.texts[i], END_TEXT, &e);
 		assert_string_equal(e.severity, severity);
 		assert_string_equal(e.sqlstate, sqlstate);
 		return;
@@ -512,158 +410,6 @@ client_cancels(struct client *c)
 	assert_int_equal(n, 16);
 	buf_release(&b);
 	return client_cancel_is_over();
-}
-
-/* ---- servers ---- */
-
-static struct end *
-server(int n)
-{
-	struct end *e = &stage.servers[n];
-
-	if (fake_connector_fd(n) == -1)
-		fail_msg("there is no server %d", n);
-	if (e->in.cap == 0)
-		end_init(e, fake_connector_fd(n));
-	return e;
-}
-
-int
-servers_opened(void)
-{
-	int n = 0;
-
-	fake_loop_settle();
-	while (fake_connector_fd(n + 1) != -1)
-		n++;
-	return n;
-}
-
-void
-server_sends_bytes(int n, const void *p, size_t len)
-{
-	end_send(server(n), p, len);
-}
-
-size_t
-server_pours(int n, const void *p, size_t len)
-{
-	return end_pour(server(n), p, len);
-}
-
-size_t
-server_drains(int n)
-{
-	return end_drain(server(n));
-}
-
-static void
-put_message(struct buf *b, char type)
-{
-	static const char *const column[] = { "a" };
-
-	switch (type) {
-	case 'Z':
-		pgwrite_ready(b, 'I');
-		break;
-	case 'z':
-		pgwrite_ready(b, 'T');
-		break;
-	case 'x':
-		pgwrite_ready(b, 'E');
-		break;
-	case 'E':
-		pgwrite_error(b, "ERROR", "42601", "an error", NULL, NULL);
-		break;
-	case 'N':
-		pgwrite_notice(b, "NOTICE", "00000", "a notice", NULL);
-		break;
-	case 'T':
-		pgwrite_row_description(b, column, NULL, 1);
-		break;
-	case 'D':
-		pgwrite_data_row(b, column, 1);
-		break;
-	case 'C':
-		pgwrite_command_complete(b, "SELECT 1");
-		break;
-	case 't':
-	case 'G': {
-		uint32_t mark = pgwrite_begin(b, type);
-
-		buf_put_u16(b, 0);
-		if (type == 'G')
-			buf_put_u8(b, 0);
-		pgwrite_end(b, mark);
-		break;
-	}
-	default:
-		pgwrite_empty(b, type);
-		break;
-	}
-}
-
-void
-server_sends(int n, const char *types)
-{
-	struct buf b;
-
-	buf_init(&b, BUF_CAP_MAX);
-	for (; *types != '\0'; types++)
-		put_message(&b, *types);
-	end_send(server(n), buf_data(&b), buf_len(&b));
-	buf_release(&b);
-}
-
-void
-server_sends_error(int n, const char *severity, const char *sqlstate, const char *message)
-{
-	struct buf b;
-
-	buf_init(&b, 4096);
-	pgwrite_error(&b, severity, sqlstate, message, NULL, NULL);
-	end_send(server(n), buf_data(&b), buf_len(&b));
-	buf_release(&b);
-}
-
-void
-server_reports(int n, const char *name, const char *value)
-{
-	struct buf b;
-
-	buf_init(&b, 4096);
-	pgwrite_parameter_status(&b, name, value);
-	end_send(server(n), buf_data(&b), buf_len(&b));
-	buf_release(&b);
-}
-
-void
-server_gets(int n, const char *types)
-{
-	struct end *e = server(n);
-
-	end_look(e);
-	assert_string_equal(e->types, types);
-}
-
-const char *
-server_got(int n, int nth)
-{
-	return server(n)->texts[nth];
-}
-
-void
-server_dies(int n)
-{
-	shutdown(server(n)->fd, SHUT_RDWR);
-	fake_loop_settle();
-}
-
-bool
-server_is_closed(int n)
-{
-	fake_loop_settle();
-	return fake_connector_finished(n);
 }
 
 void

@@ -55,6 +55,7 @@ bool client_cancel_is_over(void);
 /* ---- servers, numbered from 1 as they are opened ---- */
 
 int servers_opened(void);
+void servers_forget(void); /* for stage_end() */
 void server_sends(int n, const char *types);
 void server_sends_bytes(int n, const void *, size_t);
 size_t server_pours(int n, const void *, size_t);

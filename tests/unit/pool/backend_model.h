@@ -37,7 +37,8 @@ struct model {
 	int in_head, in_tail, out_head, out_tail;
 	bool ignore_till_sync, extended;
 	bool copying, closed;
-	bool unsynced; /* extended-protocol messages ran since the last ReadyForQuery: a transaction is open */
+	bool
+	    unsynced; /* extended-protocol messages ran since the last ReadyForQuery: a transaction is open */
 	struct ask copy; /* the request that runs it */
 	int copy_read;
 	enum end ends[MODEL_QUEUE]; /* by id */

@@ -105,10 +105,16 @@ test_values(void **state)
 	buf_put_str(&b, "ab");
 	buf_printf(&b, "%d-%s", 12, "x");
 	assert_int_equal(buf_len(&b), 14);
-	assert_memory_equal(buf_data(&b), "\1\2\3\4\5\6\7ab\0" "12-x", 14);
+	assert_memory_equal(buf_data(&b),
+	    "\1\2\3\4\5\6\7ab\0"
+	    "12-x",
+	    14);
 	buf_consume(&b, 3);
 	buf_set_u32(&b, 0, 0xfffefdfc);
-	assert_memory_equal(buf_data(&b), "\xff\xfe\xfd\xfc" "ab", 6);
+	assert_memory_equal(buf_data(&b),
+	    "\xff\xfe\xfd\xfc"
+	    "ab",
+	    6);
 	buf_set_u32(&b, 8, 1); /* behind the end: nothing */
 	assert_memory_equal(buf_data(&b) + 7, "12-x", 4);
 	buf_release(&b);

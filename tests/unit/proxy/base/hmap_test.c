@@ -57,7 +57,8 @@ test_against_array(void **state)
 		if (i % 1000 == 0) {
 			uint32_t seen = 0;
 
-			for (struct hnode *n = hmap_first(&m); n != NULL; n = hmap_after(&m, n), seen++)
+			for (struct hnode *n = hmap_first(&m); n != NULL;
+			     n = hmap_after(&m, n), seen++)
 				assert_true(hmap_entry(n, struct item, node)->in);
 			assert_int_equal(seen, count);
 		}
@@ -107,7 +108,8 @@ test_list(void **state)
 	assert_true(list_empty(&b));
 	list_splice_back(&a, &b);
 	i = 0;
-	list_each(at, tmp, &a) {
+	list_each(at, tmp, &a)
+	{
 		assert_ptr_equal(at, &n[i]);
 		if (i++ % 2)
 			list_del(at);

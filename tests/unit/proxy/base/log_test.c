@@ -109,7 +109,9 @@ test_faults(void **state)
 		const char *sentence = fault_sentence((enum fault)f);
 
 		assert_int_equal(strlen(fault_sqlstate((enum fault)f)), 5);
-		assert_int_equal(strspn(fault_sqlstate((enum fault)f), "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"), 5);
+		assert_int_equal(
+		    strspn(fault_sqlstate((enum fault)f), "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"),
+		    5);
 		assert_true(strlen(fault_name((enum fault)f)) > 0);
 		assert_true(sentence[0] != '\0' && sentence[strlen(sentence) - 1] != '.');
 	}

@@ -54,7 +54,8 @@ on_fire(struct deadline *d)
 static void
 change(struct timer *t)
 {
-	static const uint64_t spans[] = { 1, 15, 16, 17, 900, 1100, 5000, 66000, 70000, 4500000, 300000000 };
+	static const uint64_t spans[] = { 1, 15, 16, 17, 900, 1100, 5000, 66000, 70000, 4500000,
+		300000000 };
 
 	switch (draw(8)) {
 	case 0:
@@ -105,11 +106,13 @@ check(void)
 
 	for (int i = 0; i < DEADLINES; i++) {
 		if (timers[i].want != WHEEL_NEVER && timers[i].due + 2 * WHEEL_TICK_MS < now)
-			fail_msg("timer %d is %llu ms late", i, (unsigned long long)(now - timers[i].due));
+			fail_msg("timer %d is %llu ms late", i,
+			    (unsigned long long)(now - timers[i].due));
 		if (timers[i].want != WHEEL_NEVER && timers[i].due < first)
 			first = timers[i].due;
 	}
-	if (first != WHEEL_NEVER && next > first + 2 * WHEEL_TICK_MS && next > now + 2 * WHEEL_TICK_MS)
+	if (first != WHEEL_NEVER && next > first + 2 * WHEEL_TICK_MS &&
+	    next > now + 2 * WHEEL_TICK_MS)
 		fail_msg("would sleep %llu ms too long", (unsigned long long)(next - first));
 }
 
@@ -134,7 +137,9 @@ test_against_list(void **state)
 			} else {
 				uint64_t next = wheel_next(&wheel);
 
-				advance(next != WHEEL_NEVER && next > now ? (next - now < 10000000 ? next - now : step) : 1);
+				advance(next != WHEEL_NEVER && next > now
+					    ? (next - now < 10000000 ? next - now : step)
+					    : 1);
 			}
 			/* set anew in callbacks: a tick more and they are due */
 			advance(2 * WHEEL_TICK_MS);

@@ -35,7 +35,8 @@ on_letter(struct worker *w, struct letter *l)
 {
 	struct numbered *x = list_entry(l, struct numbered, letter);
 
-	if (x->to != w || pthread_equal(pthread_self(), w->thread) == 0 || x->n <= last_seen[w->index])
+	if (x->to != w || pthread_equal(pthread_self(), w->thread) == 0 ||
+	    x->n <= last_seen[w->index])
 		atomic_store(&wrong, 1);
 	last_seen[w->index] = x->n;
 	atomic_fetch_add(&delivered, 1);
@@ -52,7 +53,9 @@ test_mail(void **state)
 	for (int i = 0; i < WORKERS; i++)
 		last_seen[i] = -1;
 	for (int i = 0; i < LETTERS; i++) {
-		letters[i] = (struct numbered){ .letter.deliver = on_letter, .n = i, .to = &workers[i % WORKERS] };
+		letters[i] = (struct numbered){ .letter.deliver = on_letter,
+			.n = i,
+			.to = &workers[i % WORKERS] };
 		list_init(&letters[i].letter.node);
 		worker_post(letters[i].to, &letters[i].letter);
 	}
@@ -83,7 +86,11 @@ done(struct worker *w, struct tour *t)
 static void
 test_tour(void **state)
 {
-	struct tour t = { .home = &home, .workers = workers, .n = WORKERS, .visit = visit, .done = done };
+	struct tour t = { .home = &home,
+		.workers = workers,
+		.n = WORKERS,
+		.visit = visit,
+		.done = done };
 
 	(void)state;
 	tour_start(&t);
