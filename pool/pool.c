@@ -256,17 +256,6 @@ hungriest(struct pool_local *l, uint64_t since)
 	return best;
 }
 
-/* More connections than the limit, which a reload has lowered. */
-static bool
-is_over_limit(struct pool *p)
-{
-	int size = atomic_load_explicit(&p->rules.size, memory_order_relaxed);
-
-	return size > 0 &&
-	       atomic_load_explicit(&p->n_servers, memory_order_relaxed) >
-		   size + atomic_load_explicit(&p->rules.reserve_size, memory_order_relaxed);
-}
-
 static void
 on_ask(struct worker *w, struct letter *letter)
 {
@@ -277,7 +266,7 @@ on_ask(struct worker *w, struct letter *letter)
 		pool_close_idle(l->pool, w, true, "the database is paused");
 	else
 		pool_close_idle(l->pool, w, false, "close_needed");
-	while (is_over_limit(l->pool) && !list_empty(&l->idle))
+	while (pool_is_over_limit(l->pool) && !list_empty(&l->idle))
 		pool_close_server(list_entry(list_last(&l->idle), struct server, place),
 		    "the pool is larger than its limit");
 	pool_dispatch(l);
@@ -372,48 +361,11 @@ pool_take(struct pool *p, struct worker *w, struct pool_ticket *t)
 	return NULL;
 }
 
-/* Another pool waits for room under a limit that it shares with this one, and it is its turn. */
-static bool
-owes_room(struct pool_local *l, struct quota *q, atomic_bool *self)
-{
-	uint64_t since;
-
-	if (atomic_load_explicit(&q->blocked, memory_order_relaxed) <= (atomic_load(self) ? 1 : 0))
-		return false;
-	if (list_empty(&l->waiting))
-		return true;
-	since = atomic_load(&q->blocked_since_ms);
-	return since + POOL_TURN_MS <= now_ms(l) &&
-	       atomic_compare_exchange_strong(&q->blocked_since_ms, &since, now_ms(l));
-}
-
-static const char *
-reason_to_close(struct pool_local *l, struct server *s)
-{
-	if (!server_is_clean(s))
-		return s->stream.broken || s->stream.eof ? "the server closed the connection"
-							 : "unclean server";
-	if (s->close_when_free ||
-	    s->epoch != atomic_load_explicit(&s->pool->epoch, memory_order_relaxed))
-		return "close_needed";
-	if (atomic_load_explicit(&s->pool->db->paused, memory_order_relaxed))
-		return "the database is paused";
-	if (owes_room(l, &s->pool->db->quota, &s->pool->blocked_by_db) ||
-	    owes_room(l, s->pool->user, &s->pool->blocked_by_user))
-		return "another pool needs its room";
-	if (is_over_limit(s->pool))
-		return "the pool is larger than its limit";
-	/* even with server_lifetime = 0 it serves once */
-	if (s->used && server_is_too_old(s, now_ms(l)))
-		return "server_lifetime";
-	return NULL;
-}
-
 void
 pool_give_back(struct server *s)
 {
 	struct pool_local *l = pool_local(s->pool, s->worker);
-	const char *reason = reason_to_close(l, s);
+	const char *reason = pool_reason_to_close(s);
 
 	if (reason != NULL) {
 		pool_close_server(s, reason);
@@ -429,53 +381,4 @@ pool_give_back(struct server *s)
 	atomic_fetch_sub_explicit(&l->n_active, 1, memory_order_relaxed);
 	put_idle(l, s);
 	pool_dispatch(l);
-}
-
-void
-pool_close_server(struct server *s, const char *reason)
-{
-	struct pool *p = s->pool;
-	struct worker *w = s->worker;
-	struct pool_local *l = pool_local(p, w);
-
-	log_debug("S-%llu: %s/%s closing because: %s (age=%llus)", (unsigned long long)s->id,
-	    p->db->quota.name, p->user->name, reason,
-	    (unsigned long long)((now_ms(l) - s->connected_ms) / 1000));
-	if (list_linked(&s->place)) {
-		list_del(&s->place);
-		atomic_fetch_sub(s->state == SERVER_IDLE ? &l->n_idle : &l->n_active, 1);
-	}
-	s->holder = NULL;
-	if (s->cancels > 0) {
-		/* the cancel job points here: it frees the server when it comes back */
-		s->doomed = true;
-		s->parked = false;
-		stream_detach(&s->stream);
-		return;
-	}
-	server_free(s);
-	pool_uncount_server(p, w);
-}
-
-void
-pool_evict_one(struct pool_local *l)
-{
-	struct list_node *n = list_last(&l->idle);
-
-	if (n != NULL && list_empty(&l->waiting))
-		pool_close_server(list_entry(n, struct server, place), "evicted");
-}
-
-void
-pool_close_idle(struct pool *p, struct worker *w, bool all, const char *reason)
-{
-	struct pool_local *l = pool_local(p, w);
-
-	list_each(n, tmp, &l->idle)
-	{
-		struct server *s = list_entry(n, struct server, place);
-
-		if (all || s->epoch != atomic_load(&p->epoch))
-			pool_close_server(s, reason);
-	}
 }

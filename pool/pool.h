@@ -175,6 +175,10 @@ void pool_close_idle(struct pool *, struct worker *, bool all, const char *reaso
 /* Wakes the worker of `l` from any thread: somebody may need its idle servers, or there is room now, or
  * min_pool_size wants more. */
 void pool_ask(struct pool_local *);
+/* Why a server that nobody holds must not go to anybody else; NULL = it may. */
+const char *pool_reason_to_close(struct server *);
+/* More connections than the limit, which a reload has lowered. */
+bool pool_is_over_limit(struct pool *);
 /* Closes the idle server that was used longest ago, if any (on the worker of `l`). */
 void pool_evict_one(struct pool_local *);
 
@@ -191,7 +195,13 @@ bool pool_failure(struct pool *, char *sqlstate, size_t n_sqlstate, char *messag
 /* A reference, or NULL until the first server has connected. */
 struct welcome *pool_welcome(struct pool *);
 
-/* Counts a client against pool, database and user; FAULT_NONE, or the limit that is reached (pool_set.c). */
+/* ---- limits that pools share (pool_share.c) ---- */
+
+/* Room was made under p's database or user: pools that wait for it may open connections. */
+void pool_share_room(struct pool *);
+/* An idle connection of another pool under the limit that blocks p is closed. */
+void pool_share_evict(struct pool *);
+/* Counts a client against pool, database and user; FAULT_NONE, or the limit that is reached. */
 enum fault pool_client_enters(struct pool *, struct quota *user, struct worker *);
 void pool_client_leaves(struct pool *, struct quota *user, struct worker *);
 

@@ -72,7 +72,7 @@ fail_user:
 fail_db:
 	atomic_fetch_sub(&p->n_servers, 1);
 	/* an idle connection of another pool under the same limit makes room */
-	pool_set_evict(p);
+	pool_share_evict(p);
 	return false;
 }
 
@@ -87,7 +87,7 @@ pool_uncount_server(struct pool *p, struct worker *w)
 	atomic_fetch_sub(&p->n_servers, 1);
 	if (others_wait) {
 		/* they come first; what they leave is taken a little later */
-		pool_set_room(p);
+		pool_share_room(p);
 		loop_deadline(&w->loop, &pool_local(p, w)->retry,
 		    loop_now_ms(&w->loop) + POOL_SLACK_MS);
 	} else {

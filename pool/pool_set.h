@@ -28,10 +28,6 @@ enum fault pool_set_get(const struct config *, const char *database, const char 
 /* The client's own limits: [users] and max_user_client_connections go by the name it logged in with. */
 struct quota *pool_set_user(const struct config *, const char *name);
 
-/* Room was made under p's database or user: pools that wait for it may open connections. */
-void pool_set_room(struct pool *p);
-/* An idle connection of another pool under the limit that blocks p is closed. */
-void pool_set_evict(struct pool *p);
 /* Opens what min_pool_size asks for. */
 void pool_set_fill(const struct config *);
 

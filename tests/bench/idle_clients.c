@@ -24,7 +24,7 @@ struct target {
 	struct sockaddr_in addr;
 	const char *user;
 	const char *dbname;
-	SSL_CTX *tls;		/* NULL: plain */
+	SSL_CTX *tls; /* NULL: plain */
 };
 
 struct client {
@@ -122,7 +122,7 @@ send_startup(struct client *c, const struct target *t, long which)
 static int
 start_tls(struct client *c, SSL_CTX *tls)
 {
-	static const unsigned char request[8] = {0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f};
+	static const unsigned char request[8] = { 0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f };
 	char answer;
 
 	if (put(c, request, sizeof(request)) == -1 || get(c, &answer, 1) == -1 || answer != 'S')
@@ -137,7 +137,7 @@ static void
 open_client(struct client *c, const struct target *t, long which)
 {
 	static const unsigned char query[] = "Q\0\0\0\015select 1";
-	const struct timeval patience = {.tv_sec = 30};
+	const struct timeval patience = { .tv_sec = 30 };
 
 	c->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (c->fd == -1)
@@ -156,7 +156,7 @@ open_client(struct client *c, const struct target *t, long which)
 int
 main(int argc, char **argv)
 {
-	struct target t = {.addr.sin_family = AF_INET};
+	struct target t = { .addr.sin_family = AF_INET };
 	struct client *clients;
 	char line[16];
 	long count, batch;
