@@ -169,6 +169,8 @@ check-generated: $(B)/pgsluice
 generated: $(B)/pgsluice
 	$(Q)$(B)/pgsluice --print-sample >$(B)/sample && cp $(B)/sample etc/pgsluice.ini
 	$(Q)$(B)/pgsluice --print-man-options >$(B)/options && cp $(B)/options packaging/options.man
+	$(Q)sed -i -e '/^\.\\" BEGIN OPTIONS/,/^\.\\" END OPTIONS/{//!d}' \
+		-e '/^\.\\" BEGIN OPTIONS/r packaging/options.man' packaging/pgsluice.ini.5
 
 # IT_ARGS: more arguments for pytest, e.g. make check-it IT_ARGS='-k tls'
 check-it: $(B)/pgsluice $(if $(wildcard tests/it/package.json),tests/it/node_modules) | deps-test

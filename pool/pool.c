@@ -171,7 +171,8 @@ check_first(struct pool_local *l, struct server *s)
 		sql = "";
 	else if (sql[0] == '\0')
 		return false;
-	if (now_ms(l) - s->idle_since_ms < (uint64_t)delay || delay == 0 || !s->used)
+	/* with server_check_delay = 0 always, but a server that has just been checked */
+	if (now_ms(l) - s->idle_since_ms < (uint64_t)delay || !s->used)
 		return false;
 	make_active(l, s);
 	if (!command_run(s, sql, CHECK_TIMEOUT_MS, &check_ops, NULL))

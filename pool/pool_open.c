@@ -309,6 +309,19 @@ tls_word(int mode)
 	return words[mode];
 }
 
+/* server_tls_protocols as libpq's bounds: secure, all, or a list of tlsv1.2 and tlsv1.3. */
+static void
+fill_protocols(struct connect_tls *t, const char *list)
+{
+	bool v12 = list == NULL || strstr(list, "1.2") != NULL,
+	     v13 = list == NULL || strstr(list, "1.3") != NULL;
+
+	if (!v12 && !v13)
+		v12 = v13 = true;
+	t->min_protocol = v12 ? "TLSv1.2" : "TLSv1.3";
+	t->max_protocol = v13 ? NULL : "TLSv1.2";
+}
+
 static void
 fill_target(struct connect_target *t, const struct config *cfg, const struct config_database *db,
     const struct pool *p, const struct userlist *users)
@@ -331,6 +344,7 @@ fill_target(struct connect_target *t, const struct config *cfg, const struct con
 	t->tls.ca_file = cfg->server_tls_ca_file;
 	t->tls.cert_file = cfg->server_tls_cert_file;
 	t->tls.key_file = cfg->server_tls_key_file;
+	fill_protocols(&t->tls, cfg->server_tls_protocols);
 	t->timeout = cfg->server_connect_timeout;
 	t->keepalive = cfg->tcp_keepalive;
 	t->keepidle = cfg->tcp_keepidle;
@@ -371,6 +385,15 @@ fail_opening:
 	o = NULL;
 fail:
 	free(o);
+	if (db == NULL) {
+		pthread_mutex_lock(&p->lock);
+		snprintf(p->fail_sqlstate, sizeof(p->fail_sqlstate), "3D000");
+		snprintf(p->fail_message, sizeof(p->fail_message),
+		    "database \"%.63s\" is no longer in the configuration", p->db->quota.name);
+		pthread_mutex_unlock(&p->lock);
+		atomic_store(&p->failing, true);
+		refuse_everywhere(p, w);
+	}
 	pool_ref(p);
 	/* not through pool_uncount_server(): it would try again at once */
 	atomic_fetch_sub(&p->user->n_servers, 1);

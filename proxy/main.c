@@ -62,7 +62,7 @@ parse_arguments(struct app *a, int argc, char **argv)
 		case 'R':
 			fputs(
 			    "pgsluice: -R is not served by this version: start the new process with the "
-			    "same ports (SO_REUSEPORT), then send the old one SIGTERM\n",
+			    "same ports (so_reuseport = 1 in both, another unix_socket_dir), then send the old one SIGTERM\n",
 			    stderr);
 			return 1;
 		case 'V':

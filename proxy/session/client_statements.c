@@ -3,12 +3,12 @@
 #include "pool/statement.h"
 #include "proxy/session/prepared.h"
 #include "proxy/session/session.h"
+#include "proxy/session/session_sql.h"
 #include "proxy/session/sql_peek.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#define NAMES_MAX   65536
 #define CUSTOM_MAX  4096
 #define STRAYS_MAX  (64u * 1024)
 #define UNNAMED_MAX (64u * 1024) /* a longer unnamed statement is not kept beyond its transaction */
@@ -58,13 +58,14 @@ client_statements_add(struct session *s, const char *name, const uint8_t *body, 
 	size_t len = strlen(name) + 1;
 	struct client_statement *c;
 
-	if (s->statements->map.count >= NAMES_MAX)
+	if (s->statements->map.count >= PREPARED_NAMES_MAX)
 		return NULL;
 	c = malloc(sizeof(*c) + len);
 	if (c == NULL)
 		return NULL;
 	memcpy(c->name, name, len);
 	c->asked = true;
+	session_sql_text(s, (const char *)body, strnlen((const char *)body, n));
 	c->hints = sql_peek_hints((const char *)body, strnlen((const char *)body, n));
 	c->st = statement_intern(body, n);
 	if (c->st == NULL || !hmap_add(&s->statements->map, &c->node, hmap_hash_str(name))) {
@@ -132,6 +133,7 @@ client_statements_keep_unnamed(struct session *s, const uint8_t *body, size_t n)
 		return false;
 	m->unnamed_len = 0;
 	m->unnamed_earlier = false;
+	session_sql_text(s, (const char *)body, strnlen((const char *)body, n));
 	m->unnamed_hints = sql_peek_hints((const char *)body, strnlen((const char *)body, n));
 	m->unnamed_token = s->id << 24 | ((m->unnamed_token + 1) & 0xffffff);
 	s->server->unnamed_of = m->unnamed_token;

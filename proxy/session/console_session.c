@@ -17,10 +17,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define PID_SLOT_BITS 25
-#define MESSAGE_MAX   (CONSOLE_LINE_MAX + 256)
-#define IN_HIGH	      (4u * MESSAGE_MAX) /* pipelined messages kept while a command is under way */
-#define RETRY_MS      50
+#define CONSOLE_KEY_BYTES 4
+#define PID_SLOT_BITS	  25
+#define MESSAGE_MAX	  (CONSOLE_LINE_MAX + 256)
+#define IN_HIGH		  (4u * MESSAGE_MAX) /* pipelined messages kept while a command is under way */
+#define RETRY_MS	  50
 
 /* Drivers read a number at the beginning of server_version and choose their catalogue queries by it. */
 #define SERVER_VERSION "15.0 (pgsluice %s)"
@@ -64,8 +65,8 @@ greet(struct session *s, const struct console *c, struct buf *out)
 	};
 	char version[64];
 
-	s->key_len = sizeof(s->key);
-	if (secret_random(s->key, sizeof(s->key)) == -1)
+	s->key_len = CONSOLE_KEY_BYTES;
+	if (secret_random(s->key, CONSOLE_KEY_BYTES) == -1)
 		return false;
 	snprintf(version, sizeof(version), SERVER_VERSION, c->host->version);
 	pgwrite_parameter_status(out, "server_version", version);

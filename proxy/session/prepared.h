@@ -11,6 +11,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define PREPARED_NAMES_MAX 65536 /* named statements of one client */
+
 struct buf;
 struct client_statements;
 struct relay_out;

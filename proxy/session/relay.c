@@ -264,6 +264,9 @@ take_message(struct session *s, struct relay_out *o, struct message *m)
 	}
 	if (s->request_us == 0) {
 		s->request_us = loop_now_us(&s->worker->loop);
+		if (s->server->status == 'I')
+			s->xact_us =
+			    s->request_us; /* in session pooling the server was there before */
 		if (relay_has_time_limits(s))
 			session_arm(s);
 	}
@@ -305,6 +308,8 @@ after_chunk(struct session *s, struct relay_out *o, enum step step, const uint8_
 		return false;
 	}
 	buf_put(&s->in, p, (size_t)(end - p));
+	if (step == STEP_LOST && prepared_count(s) >= PREPARED_NAMES_MAX)
+		return session_fail(s, FAULT_TOO_MANY_STATEMENTS, NULL);
 	if (buf_failed(&s->in) || step == STEP_LOST)
 		return session_fail(s, FAULT_MEMORY, NULL);
 	if (lost)

@@ -55,7 +55,8 @@ struct session {
 	bool params_failed : 1;	  /* the server refused its parameters */
 	bool server_said_bye : 1; /* a FATAL of the server went to the client */
 	bool local_socket : 1;
-	bool closing_after : 1; /* SHUTDOWN WAIT_FOR_SERVERS and the like: end when idle */
+	bool closing_after : 1;	  /* SHUTDOWN WAIT_FOR_SERVERS and the like: end when idle */
+	bool touched_unknown : 1; /* ... and perhaps in parameters whose names are not known */
 	bool touched : 1; /* SQL changed session parameters in a way the server does not report */
 	uint16_t peer_port;
 

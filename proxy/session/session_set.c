@@ -168,7 +168,8 @@ session_set_drain(struct worker *w)
 	{
 		struct session *s = list_entry(m, struct session, place);
 
-		if (s->state == SESSION_IDLE || s->state == SESSION_QUEUED)
+		if (s->state == SESSION_IDLE || s->state == SESSION_QUEUED ||
+		    s->state == SESSION_WELCOME)
 			(void)session_fail(s, FAULT_SHUTDOWN, NULL);
 		else if (s->state == SESSION_ACTIVE)
 			s->closing_after = true;

@@ -32,7 +32,7 @@ void
 session_sql_hints(struct session *s, uint8_t hints)
 {
 	if (hints & SQL_SETS)
-		s->touched = true;
+		s->touched = s->touched_unknown = true;
 	if ((hints & SQL_PINS) == 0)
 		return;
 	pin(s, hints & SQL_TEMP	      ? "temporary object"
@@ -58,18 +58,26 @@ remember_custom(struct session *s, const char *name)
 }
 
 void
+session_sql_text(struct session *s, const char *sql, size_t n)
+{
+	char name[128];
+
+	if (sql_peek_custom(sql, n, name, sizeof(name)))
+		remember_custom(s, name);
+}
+
+void
 session_sql_query(struct session *s, const char *sql, size_t n)
 {
 	uint8_t hints = sql_peek_hints(sql, n);
-	char name[128];
 
 	if (hints & SQL_LOCAL_SET) {
 		struct request *r = requests_last(&s->server->requests);
 
 		if (r != NULL)
 			r->local_set = true;
-	} else if (sql_peek_custom(sql, n, name, sizeof(name))) {
-		remember_custom(s, name);
+	} else {
+		session_sql_text(s, sql, n);
 	}
 	if (hints & ~SQL_LOCAL_SET)
 		session_sql_hints(s, hints);
@@ -100,7 +108,13 @@ session_sql_tag(struct session *s, const char *tag, size_t n)
 		if (tag_is(tag, n, "DISCARD ALL")) {
 			s->touched = true;
 			s->pinned = false;
+		} else if (tag_is(tag, n, "DO")) {
+			s->touched = s->touched_unknown = true;
 		}
+		break;
+	case 'C':
+		if (tag_is(tag, n, "CALL"))
+			s->touched = s->touched_unknown = true;
 		break;
 	case 'L':
 		if (tag_is(tag, n, "LISTEN") || tag_is(tag, n, "LOAD"))
@@ -124,6 +138,7 @@ struct snapshot {
 	uint64_t id;
 	struct params *params;
 	bool failed;
+	bool was_reset; /* the server has nothing of the client any more */
 };
 
 static void
@@ -172,9 +187,13 @@ on_snapshot(struct server *server, const struct command_result *r, void *arg)
 	struct session *s = session_set_by_id(session_set_of(t->worker), t->slot, t->id);
 	bool ok = r->ok && !t->failed;
 
-	if (ok) {
+	if (ok && t->was_reset)
+		server_forget_unreported(server);
+	if (ok && !t->was_reset) {
 		params_unref(server->params);
 		server->params = params_ref(t->params);
+	}
+	if (ok) {
 		params_set_proven(t->params);
 		if (s != NULL) {
 			params_unref(s->params);
@@ -219,6 +238,9 @@ build_sql(const struct session *s, struct buf *sql)
 			buf_printf(sql, ", true)");
 		}
 	}
+	/* of parameters whose names nobody knows the next client must not find a trace */
+	if (s->touched_unknown)
+		buf_printf(sql, "; RESET ALL; RESET ROLE");
 	buf_put_u8(sql, '\0');
 }
 
@@ -243,10 +265,11 @@ session_sql_snapshot(struct session *s)
 	struct snapshot *t = calloc(1, sizeof(*t));
 	struct reporting r = { server, t };
 	struct buf sql;
+	bool unknown = s->touched_unknown;
 
-	s->touched = false;
 	buf_init(&sql, 64 * 1024);
 	build_sql(s, &sql);
+	s->touched = s->touched_unknown = false;
 	/* the server is between the two: input of the client waits as that of a queued one does */
 	s->server = NULL;
 	s->ticket.since_ms = session_now_ms(s);
@@ -254,7 +277,7 @@ session_sql_snapshot(struct session *s)
 	session_enter(s, SESSION_QUEUED);
 	server_let_go(server);
 	if (t != NULL && !buf_failed(&sql)) {
-		*t = (struct snapshot){ s->worker, s->slot, s->id, params_empty(), false };
+		*t = (struct snapshot){ s->worker, s->slot, s->id, params_empty(), false, unknown };
 		params_each(server->params, keep_reported, &r);
 		if (command_run(server, (const char *)buf_data(&sql), SNAPSHOT_TIMEOUT_MS,
 			&snapshot_ops, t)) {

@@ -14,6 +14,8 @@ struct session;
 
 /* A simple Query is on its way: its text (n bytes) has been looked at and its request pushed. */
 void session_sql_query(struct session *, const char *sql, size_t n);
+/* The text of a Parse. */
+void session_sql_text(struct session *, const char *sql, size_t n);
 /* A statement with these hints (sql_peek.h) is bound. */
 void session_sql_hints(struct session *, uint8_t hints);
 /* The tag of a CommandComplete. */

@@ -212,7 +212,7 @@ def test_waiters_are_served_in_order(sluice):
     """Goal: who waited first is served first."""
     s = sluice(default_pool_size=1)
     first = s.raw()
-    first.query("create temp sequence if not exists order_seq")
+    first.query("create sequence if not exists order_seq")
     first.query("begin")
     waiters = []
     for _ in range(8):

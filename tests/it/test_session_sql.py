@@ -1,4 +1,6 @@
 """What SQL does to a session stays with its client: parameters follow it, the rest pins it."""
+import time
+
 import pytest
 
 from rawpg import ServerError
@@ -41,6 +43,18 @@ def test_extended_set_follows(sluice):
     a.execute("select set_config(%s, %s, false)", ["lock_timeout", "8s"])
     assert b.execute("show lock_timeout").fetchone() == ("0",)
     assert a.execute("show lock_timeout").fetchone() == ("8s",)
+
+
+def test_unknown_names_leave_nothing(sluice):
+    """Goal: custom parameters whose names cannot be seen (bound, inside DO) never reach another client."""
+    s = sluice(default_pool_size=1)
+    a, b = s.connect(), s.raw()
+    show = "select coalesce(current_setting('app.tenant', true), '')"
+    a.execute("select set_config(%s, %s, false)", ["app.tenant", "blue"])
+    assert b.one(show) == ""
+    a.execute("do $$ begin perform set_config('app.tenant', 'red', false); set lock_timeout = '7s'; end $$")
+    assert b.one(show) == "" and b.one("show lock_timeout") == "0"
+    assert a.execute("show lock_timeout").fetchone() == ("7s",)
 
 
 def test_set_local_and_rollback_leave_nothing(sluice):
@@ -86,6 +100,7 @@ def test_what_cannot_move_pins(sluice, sql):
     b.query("commit")
     assert "pinned to its server" in s.log()
     a.close()
+    time.sleep(0.3)  # the server is being reset
     for _ in range(3):
         c = s.raw()
         assert c.one("select count(*) from pg_class where relname = 'pinned'") == "0"
