@@ -171,6 +171,8 @@ server_let_go(struct server *s)
 		s->close_when_free = true;
 	}
 	s->holder = NULL;
+	/* it was not read while its holder's client was slow; the next one is not to suffer for that */
+	stream_resume(&s->stream);
 }
 
 bool

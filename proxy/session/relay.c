@@ -378,6 +378,10 @@ relay_client_readable(struct session *s)
 
 	if (s->state == SESSION_QUEUED || s->state == SESSION_WELCOME)
 		return read_ahead(s);
+	if (stream_is_high(&s->stream)) {
+		stream_pause(&s->stream);
+		return true;
+	}
 	if (kept + PGMSG_HEADER > WORKER_RBUF_SIZE / 2)
 		return relay_read_large(s);
 	if (kept > 0)

@@ -8,6 +8,7 @@
 #include "proxy/session/login.h"
 #include "proxy/session/prepared.h"
 #include "proxy/session/relay.h"
+#include "proxy/session/relay_attach.h"
 #include "proxy/session/session_set.h"
 #include "proxy/session/session_time.h"
 #include "proxy/session/startup.h"
@@ -114,7 +115,11 @@ on_drained(struct stream *st)
 	}
 	if (s->server != NULL)
 		stream_resume(&s->server->stream);
-	return true;
+	if (s->state != SESSION_IDLE && s->state != SESSION_ACTIVE)
+		return true;
+	/* requests are not read from a client that does not read its answers: now it does */
+	stream_resume(st);
+	return relay_refeed(s);
 }
 
 static bool

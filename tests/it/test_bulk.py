@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 import rawpg
-from rawpg import SYNC, bind, execute, kinds, message, parse
+from rawpg import SYNC, bind, execute, kinds, message, parse, query
 from sluice import IS_PGBOUNCER
 
 MB = 1 << 20
@@ -328,3 +328,15 @@ def test_soak_copies(sluice, tables):
                     pass
         sizes.append(s.rss_kb())
     assert sizes[-1] - sizes[len(sizes) // 4] < 4096
+
+
+def test_server_of_a_slow_reader_is_read_again(sluice):
+    """Goal: a server whose client read slowly, released with its last bytes unread, serves the next one."""
+    s = sluice(default_pool_size=1)
+    slow, other = s.raw(), s.raw()
+    for _ in range(20):
+        slow.send(query("select repeat('x', 700000)"))
+        time.sleep(0.02)
+        other.send(query("select 5"))
+        slow.ready()
+        assert kinds(other.ready()) == "TDCZ"
