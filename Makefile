@@ -49,7 +49,7 @@ ALL_CPPFLAGS := -I. -D_GNU_SOURCE -isystem /usr/include/postgresql $(CPPFLAGS)
 ALL_CFLAGS := -std=c11 -pthread $(VARIANT_CFLAGS) \
 	-Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes $(if $(CI),-Werror)
 ALL_LDFLAGS := $(filter -fsanitize%,$(VARIANT_CFLAGS)) $(VARIANT_LDFLAGS) $(LDFLAGS)
-LDLIBS := -lpq -lev -lssl -lcrypto -linih -lcares -lpthread -lm
+LDLIBS := -lpq -lev -lssl -lcrypto -linih -lcares -lidn -lpthread -lm
 
 export ASAN_OPTIONS ?= abort_on_error=0:detect_stack_use_after_return=1
 export UBSAN_OPTIONS ?= print_stacktrace=1

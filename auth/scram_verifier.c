@@ -1,5 +1,6 @@
 #include "auth/scram_verifier.h"
 
+#include "auth/saslprep.h"
 #include "proxy/base/secret.h"
 
 #include <pthread.h>
@@ -94,6 +95,8 @@ void
 scram_verifier_derive(struct scram_verifier *v, const char *password, size_t len,
     const uint8_t *salt, size_t salt_len, uint32_t iterations)
 {
+	size_t prepared_len = 0;
+	char *prepared = saslprep(password, len, &prepared_len);
 	uint8_t salted[HMAC_LEN], client_key[HMAC_LEN];
 	struct hmac_key k;
 
@@ -101,7 +104,11 @@ scram_verifier_derive(struct scram_verifier *v, const char *password, size_t len
 	v->iterations = iterations;
 	v->salt_len = (uint8_t)salt_len;
 	memcpy(v->salt, salt, salt_len);
-	hmac_pbkdf2(password, len, salt, salt_len, iterations, salted);
+	if (prepared != NULL)
+		hmac_pbkdf2(prepared, prepared_len, salt, salt_len, iterations, salted);
+	else
+		hmac_pbkdf2(password, len, salt, salt_len, iterations, salted);
+	saslprep_free(prepared, prepared_len);
 	hmac_key_init(&k, salted, sizeof(salted));
 	hmac_sign(&k, "Client Key", 10, client_key);
 	hmac_digest(client_key, sizeof(client_key), v->stored_key);

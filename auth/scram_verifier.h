@@ -1,10 +1,7 @@
 /* scram_verifier.h -- what a server keeps of a password for SCRAM-SHA-256, as PostgreSQL writes it:
  * SCRAM-SHA-256$<iterations>:<salt>$<StoredKey>:<ServerKey>, and the stand-in for users who have
  * none.
- * Passwords are used as the bytes they are. PostgreSQL and libpq put them through SASLprep first,
- * which leaves every ASCII password and most others (already in normal form NFKC) as they are; one
- * that SASLprep would change does not work as a plain secret here and needs its verifier in
- * auth_file instead.
+ * Passwords go through SASLprep (saslprep.h), as in PostgreSQL and libpq.
  * Pure but for the process-wide random seed. Must not know users, files or messages. A verifier
  * holds secrets: scram_verifier_wipe() it. */
 #ifndef AUTH_SCRAM_VERIFIER_H

@@ -5,7 +5,7 @@
 set -euo pipefail
 
 declare -A packages=(
-	[build]="gcc make pkg-config libc6-dev libpq-dev libev-dev libssl-dev libinih-dev libc-ares-dev"
+	[build]="gcc make pkg-config libc6-dev libpq-dev libev-dev libssl-dev libinih-dev libc-ares-dev libidn-dev"
 	[test]="libcmocka-dev postgresql-15 postgresql-client-15 postgresql-contrib
 		python3-psycopg python3-pytest openssl nodejs npm strace procps"
 	[run]="postgresql-15 postgresql-client-15"
