@@ -128,7 +128,7 @@ struct pool {
 struct pool_worker {
 	struct worker *workers; /* all of them */
 	int n_workers;
-	struct connectors *connectors;
+	struct connectors *connectors; /* NULL once the program ends */
 	struct config *cfg; /* references, owned */
 	struct userlist *users;
 };

@@ -436,7 +436,7 @@ pool_grow(struct pool *p, struct worker *w)
 	bool reserve;
 	int want;
 
-	if (atomic_load(&p->db->paused) || now < atomic_load(&p->refused_until_ms))
+	if (pool_worker(w)->connectors == NULL || atomic_load(&p->db->paused) || now < atomic_load(&p->refused_until_ms))
 		return;
 	if (atomic_load(&p->failing) && l->retry.at != WHEEL_NEVER && l->retry.at > now)
 		return; /* an attempt is due shortly */

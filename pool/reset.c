@@ -51,7 +51,8 @@ reset_cancel(struct server *s, void (*told)(void *arg), void *arg)
 {
 	struct cancelling *c = calloc(1, sizeof(*c));
 
-	if (c == NULL) {
+	if (c == NULL || pool_worker(s->worker)->connectors == NULL) {
+		free(c);
 		if (told != NULL)
 			told(arg);
 		return;

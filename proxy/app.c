@@ -335,7 +335,12 @@ app_stop(struct app *a)
 	post_all(a, deliver_end);
 	for (int i = 0; i < a->n_workers; i++)
 		worker_stop(&a->workers[i]);
+	/* jobs that were under way come back to their workers, who start no more */
+	for (int i = 0; i < a->n_workers; i++)
+		pool_worker(&a->workers[i])->connectors = NULL;
 	connectors_stop(a->connectors);
+	for (int i = 0; i < a->n_workers; i++)
+		worker_drain(&a->workers[i]);
 	app_listen_free(a);
 	for (int i = 0; i < a->n_workers; i++) {
 		struct pool_worker *pw = pool_worker(&a->workers[i]);

@@ -306,6 +306,7 @@ stream_write(struct stream *s, const void *p, size_t n)
 	return 0;
 fail:
 	s->broken = true;
+	s->high = false;
 	buf_release(&s->out);
 	update_watch(s);
 	return -1;
@@ -321,6 +322,7 @@ flush(struct stream *s)
 	if (done == -1) {
 		/* reading will find the end of it */
 		s->broken = true;
+		s->high = false;
 		buf_release(&s->out);
 		s->paused = false;
 		update_watch(s);

@@ -6,23 +6,38 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void
-on_mail(struct ev_loop *ev, ev_async *bell, int revents)
+static bool
+deliver_batch(struct worker *w)
 {
-	struct worker *w = bell->data;
 	struct list_node batch, *n;
+	bool any;
 
-	(void)ev;
-	(void)revents;
 	list_init(&batch);
 	pthread_mutex_lock(&w->mail_lock);
 	list_splice_back(&batch, &w->mail);
 	pthread_mutex_unlock(&w->mail_lock);
+	any = !list_empty(&batch);
 	while ((n = list_pop(&batch)) != NULL) {
 		struct letter *l = list_entry(n, struct letter, node);
 
 		l->deliver(w, l);
 	}
+	return any;
+}
+
+static void
+on_mail(struct ev_loop *ev, ev_async *bell, int revents)
+{
+	(void)ev;
+	(void)revents;
+	(void)deliver_batch(bell->data);
+}
+
+void
+worker_drain(struct worker *w)
+{
+	while (deliver_batch(w))
+		;
 }
 
 int

@@ -42,6 +42,8 @@ int worker_init(struct worker *, const char *name, int index);
 int worker_start(struct worker *);
 /* Makes loop_run() return in its own thread, then joins it (not for the calling thread itself). */
 void worker_stop(struct worker *);
+/* After it has stopped: delivers what is still in its mailbox, in the calling thread. */
+void worker_drain(struct worker *);
 void worker_destroy(struct worker *);
 
 /* From any thread. */
