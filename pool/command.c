@@ -95,6 +95,7 @@ on_readable(struct server_holder *h, struct server *s)
 		snprintf(c->result.why, sizeof(c->result.why), "the server closed the connection");
 		break;
 	case PUMP_BAD:
+		s->close_when_free = true;
 		snprintf(c->result.why, sizeof(c->result.why), "the server violated the protocol");
 		break;
 	}

@@ -46,6 +46,10 @@ dequeue(struct pool_local *l, struct pool_ticket *t)
 	list_del(&t->place);
 	atomic_fetch_sub(&l->hungry, 1);
 	note_oldest(l);
+	if (list_empty(&l->waiting) &&
+	    (atomic_load_explicit(&l->pool->blocked_by_db, memory_order_relaxed) ||
+		atomic_load_explicit(&l->pool->blocked_by_user, memory_order_relaxed)))
+		pool_unblock(l->pool);
 }
 
 void
@@ -211,6 +215,7 @@ on_arrival(struct worker *w, struct letter *letter)
 {
 	struct server *s = server_of_letter(letter);
 	struct pool_local *l = pool_local(s->pool, w);
+	uint64_t since = s->idle_since_ms;
 
 	atomic_fetch_sub(&l->coming, 1);
 	server_open(s, w);
@@ -218,7 +223,14 @@ on_arrival(struct worker *w, struct letter *letter)
 		pool_close_server(s, "the database is paused");
 		return;
 	}
+	if (s->epoch != atomic_load_explicit(&s->pool->epoch, memory_order_relaxed)) {
+		pool_close_server(s, "close_needed");
+		return;
+	}
 	put_idle(l, s);
+	/* the way here was no use: server_check_delay and server_idle_timeout count on */
+	s->idle_since_ms = since;
+	server_arm_limits(s);
 	pool_dispatch(l);
 }
 

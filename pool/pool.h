@@ -129,7 +129,7 @@ struct pool_worker {
 	struct worker *workers; /* all of them */
 	int n_workers;
 	struct connectors *connectors; /* NULL once the program ends */
-	struct config *cfg; /* references, owned */
+	struct config *cfg;	       /* references, owned */
 	struct userlist *users;
 };
 
@@ -187,6 +187,8 @@ void pool_grow(struct pool *, struct worker *);
 /* After a connection closed: its room is taken by who waits for it. */
 void pool_uncount_server(struct pool *, struct worker *);
 void pool_refuse_waiting(struct pool_local *);
+/* Nobody waits any more (if so): other pools need not make room. */
+void pool_unblock(struct pool *);
 /* The deadline pool_local.retry: opens again, or tells who waits that it is no use. */
 void pool_on_retry(struct deadline *);
 /* Why connections cannot be opened at present; false when they can. */

@@ -3,6 +3,7 @@
 
 #include "auth/userlist.h"
 #include "pool/command.h"
+#include "pool/connect_target.h"
 #include "pool/connector.h"
 #include "pool/pool_set.h"
 #include "pool/server.h"
@@ -41,6 +42,16 @@ take_one(atomic_int *n, int limit)
 	return true;
 }
 
+/* Does anybody wait for a server of this pool? A pool without waiters must not make others give up room. */
+static bool
+is_waited_for(struct pool *p)
+{
+	for (int i = 0; i < p->n_local; i++)
+		if (atomic_load(&p->local[i].hungry) > 0)
+			return true;
+	return false;
+}
+
 static void
 set_blocked(atomic_bool *flag, struct quota *q, bool blocked, uint64_t now)
 {
@@ -50,41 +61,61 @@ set_blocked(atomic_bool *flag, struct quota *q, bool blocked, uint64_t now)
 		atomic_store(&q->blocked_since_ms, now);
 }
 
+void
+pool_unblock(struct pool *p)
+{
+	if (is_waited_for(p))
+		return;
+	set_blocked(&p->blocked_by_db, &p->db->quota, false, 0);
+	set_blocked(&p->blocked_by_user, p->user, false, 0);
+}
+
+/* One more under a limit that pools share. Who finds it reached says so first and then looks once more:
+ * pool_uncount_server() makes room first and then looks who is blocked. */
+static bool
+take_shared(struct quota *q, atomic_bool *flag, struct pool *p, uint64_t now)
+{
+	bool got = take_one(&q->n_servers, atomic_load(&q->max_servers));
+
+	if (!got) {
+		set_blocked(flag, q, is_waited_for(p), now);
+		got = take_one(&q->n_servers, atomic_load(&q->max_servers));
+	}
+	if (got)
+		set_blocked(flag, q, false, now);
+	return got;
+}
+
 /* Counts one more connection everywhere, or nowhere. */
 static bool
 count_server(struct pool *p, int limit, uint64_t now)
 {
 	if (!take_one(&p->n_servers, limit))
 		return false;
-	if (!take_one(&p->db->quota.n_servers, atomic_load(&p->db->quota.max_servers))) {
-		set_blocked(&p->blocked_by_db, &p->db->quota, true, now);
+	if (!take_shared(&p->db->quota, &p->blocked_by_db, p, now))
 		goto fail_db;
-	}
-	set_blocked(&p->blocked_by_db, &p->db->quota, false, now);
-	if (!take_one(&p->user->n_servers, atomic_load(&p->user->max_servers))) {
-		set_blocked(&p->blocked_by_user, p->user, true, now);
+	if (!take_shared(p->user, &p->blocked_by_user, p, now))
 		goto fail_user;
-	}
-	set_blocked(&p->blocked_by_user, p->user, false, now);
 	return true;
 fail_user:
 	atomic_fetch_sub(&p->db->quota.n_servers, 1);
 fail_db:
 	atomic_fetch_sub(&p->n_servers, 1);
 	/* an idle connection of another pool under the same limit makes room */
-	pool_share_evict(p);
+	if (is_waited_for(p))
+		pool_share_evict(p);
 	return false;
 }
 
 void
 pool_uncount_server(struct pool *p, struct worker *w)
 {
-	bool others_wait = atomic_load(&p->db->quota.blocked) > 0 ||
-			   atomic_load(&p->user->blocked) > 0;
+	bool others_wait;
 
 	atomic_fetch_sub(&p->user->n_servers, 1);
 	atomic_fetch_sub(&p->db->quota.n_servers, 1);
 	atomic_fetch_sub(&p->n_servers, 1);
+	others_wait = atomic_load(&p->db->quota.blocked) > 0 || atomic_load(&p->user->blocked) > 0;
 	if (others_wait) {
 		/* they come first; what they leave is taken a little later */
 		pool_share_room(p);
@@ -300,59 +331,6 @@ on_opened(struct worker *w, struct connect_job *job)
 
 /* ---- opening ---- */
 
-static const char *
-tls_word(int mode)
-{
-	static const char *const words[] = { "disable", "allow", "prefer", "require", "verify-ca",
-		"verify-full" };
-
-	return words[mode];
-}
-
-/* server_tls_protocols as libpq's bounds: secure, all, or a list of tlsv1.2 and tlsv1.3. */
-static void
-fill_protocols(struct connect_tls *t, const char *list)
-{
-	bool v12 = list == NULL || strstr(list, "1.2") != NULL,
-	     v13 = list == NULL || strstr(list, "1.3") != NULL;
-
-	if (!v12 && !v13)
-		v12 = v13 = true;
-	t->min_protocol = v12 ? "TLSv1.2" : "TLSv1.3";
-	t->max_protocol = v13 ? NULL : "TLSv1.2";
-}
-
-static void
-fill_target(struct connect_target *t, const struct config *cfg, const struct config_database *db,
-    const struct pool *p, const struct userlist *users)
-{
-	const struct auth_user *u = userlist_find(users, p->user->name);
-
-	t->hosts = config_host(cfg, db);
-	t->port = db->port;
-	t->dbname = db->dbname != NULL ? db->dbname : p->db->quota.name;
-	t->user = p->user->name;
-	t->password = db->user != NULL && db->password != NULL ? db->password : NULL;
-	if (t->password == NULL && u != NULL)
-		t->password = auth_user_plain(u);
-	t->application_name = db->application_name;
-	t->client_encoding = db->client_encoding;
-	t->datestyle = db->datestyle;
-	t->timezone = db->timezone;
-	t->replication = p->replication;
-	t->tls.mode = tls_word(cfg->server_tls_sslmode);
-	t->tls.ca_file = cfg->server_tls_ca_file;
-	t->tls.cert_file = cfg->server_tls_cert_file;
-	t->tls.key_file = cfg->server_tls_key_file;
-	fill_protocols(&t->tls, cfg->server_tls_protocols);
-	t->timeout = cfg->server_connect_timeout;
-	t->keepalive = cfg->tcp_keepalive;
-	t->keepidle = cfg->tcp_keepidle;
-	t->keepintvl = cfg->tcp_keepintvl;
-	t->keepcnt = cfg->tcp_keepcnt;
-	t->user_timeout = cfg->tcp_user_timeout;
-}
-
 /* The connection is counted already. */
 static void
 start(struct pool *p, struct worker *w)
@@ -366,8 +344,11 @@ start(struct pool *p, struct worker *w)
 	o->cfg = config_ref(pw->cfg);
 	o->users = userlist_ref(pw->users);
 	o->pool = p; /* the reference of the counted server */
+	/* a configuration that a reload has replaced already leads to the server of before: not to be kept */
 	o->epoch = atomic_load(&p->epoch);
-	fill_target(&o->target, o->cfg, db, p, o->users);
+	if (pool_set_config() != NULL && pw->cfg != pool_set_config())
+		o->epoch--;
+	connect_target_fill(&o->target, o->cfg, db, p, o->users);
 	if (db->connect_query != NULL && (o->connect_query = strdup(db->connect_query)) == NULL)
 		goto fail_opening;
 	o->job.asker = w;
@@ -436,8 +417,14 @@ pool_grow(struct pool *p, struct worker *w)
 	bool reserve;
 	int want;
 
-	if (pool_worker(w)->connectors == NULL || atomic_load(&p->db->paused) || now < atomic_load(&p->refused_until_ms))
+	if (pool_worker(w)->connectors == NULL || atomic_load(&p->db->paused))
 		return;
+	if (now < atomic_load(&p->refused_until_ms)) {
+		/* nobody else would come back to those who wait */
+		if (!list_empty(&l->waiting) && (l->retry.at == WHEEL_NEVER || l->retry.at < now))
+			loop_deadline(&w->loop, &l->retry, atomic_load(&p->refused_until_ms));
+		return;
+	}
 	if (atomic_load(&p->failing) && l->retry.at != WHEEL_NEVER && l->retry.at > now)
 		return; /* an attempt is due shortly */
 	for (want = wanted(p, w, &reserve); want > 0; want--) {

@@ -14,6 +14,7 @@ static struct {
 	struct hmap databases, users, pools;
 	struct worker *workers;
 	int n_workers;
+	_Atomic(const struct config *) cfg; /* the one applied last, by address only */
 } set = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
 int
@@ -294,11 +295,19 @@ same_server(const struct config *a, const struct config_database *x, const struc
 	       same_text(x->application_name, y->application_name);
 }
 
+const struct config *
+pool_set_config(void)
+{
+	return atomic_load(&set.cfg);
+}
+
 void
 pool_set_apply(const struct config *old, const struct config *cfg)
 {
 	struct hnode *n;
 
+	/* before any epoch is raised: see start() in pool_open.c */
+	atomic_store(&set.cfg, cfg);
 	pthread_mutex_lock(&set.lock);
 	for (size_t i = 0; i < cfg->n_databases; i++)
 		if (strcmp(cfg->databases[i].name, "*") != 0)

@@ -17,6 +17,8 @@ struct worker;
 
 /* Once, before any worker runs. */
 int pool_set_init(struct worker *workers, int n_workers);
+/* The configuration that was applied last; to be compared, not looked into. */
+const struct config *pool_set_config(void);
 /* Makes everything agree with a configuration: limits, paused state of new databases, epochs of those whose
  * address or credentials changed. From the main thread. */
 void pool_set_apply(const struct config *old, const struct config *cfg);

@@ -39,6 +39,7 @@ struct request {
 	bool failed;	  /* an error was seen, ReadyForQuery is still to come */
 	bool seen;	  /* an answer other than ReadyForQuery came for it */
 	bool maybe_eaten; /* a Sync that a running COPY may have read */
+	bool known_set;	  /* ... or sets one parameter whose name was seen */
 	bool local_set;	  /* the pusher's remark: its SET ends with the transaction */
 	void *note;	  /* the owner's; given back in `settled` */
 };

@@ -313,12 +313,13 @@ app_shutdown(struct app *a, enum app_shutdown how)
 		return;
 	log_info("shutting down, %s", words[how]);
 	atomic_store(&a->totals.shutting_down, true);
-	if (a->shutdown == APP_RUNNING)
+	if (a->shutdown == APP_RUNNING) {
 		app_listen_stop(a);
+		deadline_init(&a->tick, on_tick);
+	}
 	a->shutdown = how;
 	if (how == APP_WAIT_SERVERS)
 		post_all(a, deliver_drain);
-	deadline_init(&a->tick, on_tick);
 	loop_deadline(&a->main.loop, &a->tick, loop_now_ms(&a->main.loop) + 1);
 }
 

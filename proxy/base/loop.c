@@ -114,13 +114,19 @@ watch_start(struct loop *l, struct watch *w, int events)
 void
 watch_change(struct loop *l, struct watch *w, int events)
 {
+	int fed;
+
 	if (watch_events(w) == events)
 		return;
+	/* stopping drops what watch_feed() has promised; nobody would promise it again */
+	fed = ev_clear_pending(l->ev, &w->io) & events;
 	ev_io_stop(l->ev, &w->io);
 	if (events == 0)
 		return;
 	ev_io_set(&w->io, w->io.fd, events);
 	ev_io_start(l->ev, &w->io);
+	if (fed != 0)
+		ev_feed_event(l->ev, &w->io, fed);
 }
 
 void

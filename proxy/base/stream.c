@@ -199,6 +199,7 @@ tls_read(struct stream *s, uint8_t *p, size_t room)
 {
 	size_t total = 0;
 
+	s->more = false;
 	/* one record per SSL_read: empty the library, or the next record makes no event */
 	while (total < room) {
 		int n;
@@ -220,6 +221,7 @@ tls_read(struct stream *s, uint8_t *p, size_t room)
 		s->eof = true;
 		return total > 0 ? (ssize_t)total : -1;
 	}
+	s->more = total == room;
 	return (ssize_t)total;
 }
 
@@ -366,8 +368,9 @@ ready(struct watch *w, int events)
 		return;
 	if (!s->ops->readable(s))
 		return;
-	if (s->ssl != NULL && !s->handshaking && !s->paused && !s->eof && s->loop != NULL &&
-	    SSL_has_pending(s->ssl))
+	/* not SSL_has_pending() alone: half a record is pending too, and would be fed for ever */
+	if (s->ssl != NULL && s->more && !s->handshaking && !s->paused && !s->eof &&
+	    s->loop != NULL && SSL_has_pending(s->ssl))
 		watch_feed(s->loop, &s->watch, WATCH_READ);
 }
 

@@ -42,7 +42,8 @@ struct stream {
 	bool eof;
 	bool owns_ssl;		 /* false for a session that libpq frees */
 	bool want_write_to_read; /* TLS needs a write before it can read on */
-	bool high;		 /* crossed STREAM_HIGH; `drained` will be called */
+	bool more; /* a TLS read stopped for lack of room: what is left makes no event */
+	bool high; /* crossed STREAM_HIGH; `drained` will be called */
 };
 
 /* Takes the fd (which must be non-blocking); nothing is watched yet. */

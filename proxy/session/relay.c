@@ -262,7 +262,7 @@ take_message(struct session *s, struct relay_out *o, struct message *m)
 		stream_pause(&s->stream);
 		return STEP_STOP;
 	}
-	if (s->request_us == 0) {
+	if (s->request_us == 0 && strchr("Hdcf", m->p[0]) == NULL) {
 		s->request_us = loop_now_us(&s->worker->loop);
 		if (s->server->status == 'I')
 			s->xact_us =
@@ -321,7 +321,7 @@ after_chunk(struct session *s, struct relay_out *o, enum step step, const uint8_
 	}
 	if (s->server != NULL && stream_is_high(&s->server->stream))
 		stream_pause(&s->stream);
-	return true;
+	return relay_settle(s);
 }
 
 bool

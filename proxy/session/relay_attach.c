@@ -163,6 +163,19 @@ relay_release(struct session *s)
 }
 
 bool
+relay_settle(struct session *s)
+{
+	struct server *server = s->server;
+
+	if (server == NULL || server->status != 'I' || s->body_left > 0 || buf_len(&s->in) > 0 ||
+	    s->request_us != 0 || s->pinned ||
+	    atomic_load_explicit(&s->pool->rules.mode, memory_order_relaxed) == POOL_SESSION ||
+	    !server_is_clean(server))
+		return true;
+	return relay_release(s);
+}
+
+bool
 relay_server_lost(struct session *s)
 {
 	struct buf nothing = { .cap = 1 };

@@ -15,6 +15,9 @@ struct session;
 bool relay_attach(struct session *, struct relay_out *);
 /* The transaction is over: the server goes back. false: the session is gone. */
 bool relay_release(struct session *);
+/* Releases the server if all was answered before (a COPY that failed early) and what was still on its way
+ * there has arrived. false: the session is gone. */
+bool relay_settle(struct session *);
 /* The server ended the connection: so does the session. Always false. */
 bool relay_server_lost(struct session *);
 /* Does any of the limits that start with a request apply? */

@@ -28,7 +28,7 @@ deliver(struct server_sink *sink, const uint8_t *p, size_t n)
 {
 	struct delivery *d = list_entry(sink, struct delivery, sink);
 
-	if (d->refused)
+	if (d->refused || d->s->params_failed)
 		return;
 	d->s->pool->db->stats[d->s->worker->index].sent += n;
 	if (!d->client_gone && stream_write(&d->s->stream, p, n) == -1)
@@ -179,9 +179,8 @@ server_drained(struct server_holder *h, struct server *server)
 {
 	struct session *s = list_entry(h, struct session, holder);
 
-	(void)server;
 	stream_resume(&s->stream);
-	return relay_refeed(s);
+	return relay_refeed(s) && s->server == server && relay_settle(s) && s->server == server;
 }
 
 static void

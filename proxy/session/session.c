@@ -19,6 +19,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -189,6 +190,15 @@ session_open(struct worker *w, int fd, const struct sockaddr_storage *peer)
 
 /* ---- end ---- */
 
+/* Does server_reset_query leave nothing of a session behind? */
+static bool
+resets_all(const struct worker *w)
+{
+	const char *sql = pool_worker(w)->cfg->server_reset_query;
+
+	return sql != NULL && strncasecmp(sql, "discard all", 11) == 0;
+}
+
 /* Gives up all that it holds but the socket. */
 static void
 let_go(struct session *s)
@@ -197,13 +207,17 @@ let_go(struct session *s)
 	struct server *server = s->server;
 
 	if (server != NULL) {
-		bool full = s->pinned || atomic_load(&s->pool->rules.mode) == POOL_SESSION ||
+		int mode = atomic_load(&s->pool->rules.mode);
+		bool dirty = s->pinned || s->touched;
+		bool full = dirty || mode == POOL_SESSION ||
 			    atomic_load(&s->pool->rules.reset_always);
 
 		/* while the session is whole: unanswered requests are undone in it */
 		s->server = NULL;
 		atomic_fetch_sub_explicit(&pool_local(s->pool, s->worker)->n_clients_active, 1,
 		    memory_order_relaxed);
+		if (dirty && mode != POOL_SESSION && !resets_all(s->worker))
+			server->close_when_free = true;
 		reset_server(server, full);
 	}
 	if (s->pool != NULL)
@@ -294,6 +308,11 @@ session_fail_as(struct session *s, const char *sqlstate, const char *message, co
 
 	if (cfg->log_pooler_errors)
 		log_warning("%s pooler error: %s", session_name(s, name, sizeof(name)), message);
+	if (s->stream.handshaking) {
+		/* a message could only wait for the end of the handshake, which must not come now */
+		session_end(s, message);
+		return false;
+	}
 	if (s->server != NULL && s->server->body_left > 0 && !s->server->body_drop) {
 		/* half a message of the server is out: nothing may be put into the middle of it */
 		session_end(s, message);

@@ -171,6 +171,10 @@ session_set_drain(struct worker *w)
 		if (s->state == SESSION_IDLE || s->state == SESSION_QUEUED ||
 		    s->state == SESSION_WELCOME)
 			(void)session_fail(s, FAULT_SHUTDOWN, NULL);
+		else if (s->state == SESSION_ACTIVE && s->server != NULL && s->body_left == 0 &&
+			 requests_idle(&s->server->requests) && s->server->status == 'I')
+			/* pinned, or session pooling: it keeps its server but asks nothing */
+			(void)session_fail(s, FAULT_SHUTDOWN, NULL);
 		else if (s->state == SESSION_ACTIVE)
 			s->closing_after = true;
 	}

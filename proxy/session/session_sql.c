@@ -37,7 +37,8 @@ session_sql_hints(struct session *s, uint8_t hints)
 		return;
 	pin(s, hints & SQL_TEMP	      ? "temporary object"
 	       : hints & SQL_ADVISORY ? "session advisory lock"
-				      : "cursor WITH HOLD");
+	       : hints & SQL_HOLD     ? "cursor WITH HOLD"
+				      : "session authorization");
 }
 
 /* Custom parameters are hidden in pg_settings: their names are remembered, to be asked for one by one. */
@@ -47,14 +48,19 @@ remember_custom(struct session *s, const char *name)
 	struct client_statements *m = client_statements_of(s);
 	const char *at, *end;
 
-	if (m == NULL)
+	if (m == NULL) {
+		s->touched = s->touched_unknown = true;
 		return;
+	}
 	at = (const char *)buf_data(&m->custom);
 	end = at + buf_len(&m->custom);
 	for (; at < end; at += strlen(at) + 1)
 		if (strcmp(at, name) == 0)
 			return;
 	buf_put_str(&m->custom, name);
+	/* too many to be remembered: what is not is the client's loss, but nobody else's find */
+	if (buf_failed(&m->custom))
+		s->touched = s->touched_unknown = true;
 }
 
 void
@@ -71,13 +77,15 @@ session_sql_query(struct session *s, const char *sql, size_t n)
 {
 	uint8_t hints = sql_peek_hints(sql, n);
 
-	if (hints & SQL_LOCAL_SET) {
-		struct request *r = requests_last(&s->server->requests);
+	struct request *r = requests_last(&s->server->requests);
 
+	if (hints & SQL_LOCAL_SET) {
 		if (r != NULL)
 			r->local_set = true;
 	} else {
 		session_sql_text(s, sql, n);
+		if (r != NULL)
+			r->known_set = sql_peek_plain_set(sql, n);
 	}
 	if (hints & ~SQL_LOCAL_SET)
 		session_sql_hints(s, hints);
@@ -94,11 +102,17 @@ session_sql_tag(struct session *s, const char *tag, size_t n)
 {
 	const struct request *head;
 
+	if (n == 0)
+		return;
 	switch (tag[0]) {
 	case 'S':
 		head = requests_head(&s->server->requests);
-		if (tag_is(tag, n, "SET") && (head == NULL || !head->local_set))
-			s->touched = true;
+		if (!tag_is(tag, n, "SET") || (head != NULL && head->local_set))
+			break;
+		s->touched = true;
+		/* in a longer text, behind a comment, or of a statement bound long ago: which one? */
+		if (head == NULL || !head->known_set)
+			s->touched_unknown = true;
 		break;
 	case 'R':
 		if (tag_is(tag, n, "RESET"))
@@ -107,7 +121,9 @@ session_sql_tag(struct session *s, const char *tag, size_t n)
 	case 'D':
 		if (tag_is(tag, n, "DISCARD ALL")) {
 			s->touched = true;
-			s->pinned = false;
+			/* what was sent behind it may have pinned again already */
+			if (s->server->requests.count <= 1)
+				s->pinned = false;
 		} else if (tag_is(tag, n, "DO")) {
 			s->touched = s->touched_unknown = true;
 		}
@@ -138,6 +154,7 @@ struct snapshot {
 	uint64_t id;
 	struct params *params;
 	bool failed;
+	bool again;	/* a cancel request of the client has hit it once */
 	bool was_reset; /* the server has nothing of the client any more */
 };
 
@@ -180,12 +197,24 @@ on_row(struct server *server, const uint8_t *payload, size_t n, void *arg)
 	free(text[1]);
 }
 
+static bool start_snapshot(struct session *, struct server *, struct snapshot *);
+
 static void
 on_snapshot(struct server *server, const struct command_result *r, void *arg)
 {
 	struct snapshot *t = arg;
 	struct session *s = session_set_by_id(session_set_of(t->worker), t->slot, t->id);
 	bool ok = r->ok && !t->failed;
+
+	/* a cancel request that came a little late was meant for what is over already */
+	if (!ok && s != NULL && !t->again && strcmp(r->sqlstate, "57014") == 0) {
+		t->again = true;
+		t->failed = false;
+		params_unref(t->params);
+		t->params = params_empty();
+		if (start_snapshot(s, server, t))
+			return;
+	}
 
 	if (ok && t->was_reset)
 		server_forget_unreported(server);
@@ -213,6 +242,10 @@ on_snapshot(struct server *server, const struct command_result *r, void *arg)
 		return;
 	}
 	session_enter(s, SESSION_IDLE);
+	if (s->closing_after) {
+		(void)session_fail(s, FAULT_SHUTDOWN, NULL);
+		return;
+	}
 	stream_resume(&s->stream);
 	(void)relay_refeed(s);
 }
@@ -220,7 +253,7 @@ on_snapshot(struct server *server, const struct command_result *r, void *arg)
 static const struct command_ops snapshot_ops = { .done = on_snapshot, .row = on_row };
 
 static void
-build_sql(const struct session *s, struct buf *sql)
+build_sql(const struct session *s, bool unknown, struct buf *sql)
 {
 	const struct buf *custom = s->statements != NULL ? &s->statements->custom : NULL;
 	const char *at, *end;
@@ -239,7 +272,7 @@ build_sql(const struct session *s, struct buf *sql)
 		}
 	}
 	/* of parameters whose names nobody knows the next client must not find a trace */
-	if (s->touched_unknown)
+	if (unknown)
 		buf_printf(sql, "; RESET ALL; RESET ROLE");
 	buf_put_u8(sql, '\0');
 }
@@ -258,17 +291,29 @@ keep_reported(void *arg, const char *name, const char *value)
 		keep(r->t, name, value);
 }
 
+static bool
+start_snapshot(struct session *s, struct server *server, struct snapshot *t)
+{
+	struct reporting r = { server, t };
+	struct buf sql;
+	bool started;
+
+	buf_init(&sql, 64 * 1024);
+	build_sql(s, t->was_reset, &sql);
+	params_each(server->params, keep_reported, &r);
+	started = !buf_failed(&sql) && command_run(server, (const char *)buf_data(&sql),
+					   SNAPSHOT_TIMEOUT_MS, &snapshot_ops, t);
+	buf_release(&sql);
+	return started;
+}
+
 bool
 session_sql_snapshot(struct session *s)
 {
 	struct server *server = s->server;
 	struct snapshot *t = calloc(1, sizeof(*t));
-	struct reporting r = { server, t };
-	struct buf sql;
 	bool unknown = s->touched_unknown;
 
-	buf_init(&sql, 64 * 1024);
-	build_sql(s, &sql);
 	s->touched = s->touched_unknown = false;
 	/* the server is between the two: input of the client waits as that of a queued one does */
 	s->server = NULL;
@@ -276,17 +321,16 @@ session_sql_snapshot(struct session *s)
 	session_enter(s, SESSION_IDLE);
 	session_enter(s, SESSION_QUEUED);
 	server_let_go(server);
-	if (t != NULL && !buf_failed(&sql)) {
-		*t = (struct snapshot){ s->worker, s->slot, s->id, params_empty(), false, unknown };
-		params_each(server->params, keep_reported, &r);
-		if (command_run(server, (const char *)buf_data(&sql), SNAPSHOT_TIMEOUT_MS,
-			&snapshot_ops, t)) {
-			buf_release(&sql);
+	if (t != NULL) {
+		*t = (struct snapshot){ .worker = s->worker,
+			.slot = s->slot,
+			.id = s->id,
+			.params = params_empty(),
+			.was_reset = unknown };
+		if (start_snapshot(s, server, t))
 			return true;
-		}
 		params_unref(t->params);
 	}
-	buf_release(&sql);
 	free(t);
 	server->close_when_free = true;
 	pool_give_back(server);

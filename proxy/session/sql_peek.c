@@ -106,6 +106,25 @@ sql_peek_custom(const char *sql, size_t n, char *name, size_t room)
 	return identifier(&r, name + len + 1, room - len - 1);
 }
 
+bool
+sql_peek_plain_set(const char *sql, size_t n)
+{
+	struct reader r = { sql, sql + n };
+	char name[128];
+
+	if (!keyword(&r, "set"))
+		return false;
+	(void)keyword(&r, "session");
+	if (!identifier(&r, name, sizeof(name)))
+		return false;
+	r.p = memchr(r.p, ';', (size_t)(r.end - r.p));
+	if (r.p == NULL)
+		return true;
+	while (r.p < r.end && (*r.p == ';' || *r.p == '\0' || isspace((unsigned char)*r.p)))
+		r.p++;
+	return r.p == r.end;
+}
+
 /* ---- hints ---- */
 
 static bool
@@ -122,22 +141,27 @@ is(const char *p, size_t n, const char *word)
 
 /* The words before this one, as far as they matter. */
 struct context {
-	bool create; /* since the last semicolon: CREATE ... */
-	bool query;  /* SELECT or WITH came first */
-	bool into;   /* the last word was INTO */
-	bool with;   /* the last word was WITH */
+	bool create;  /* since the last semicolon: CREATE ... */
+	bool query;   /* SELECT or WITH came first */
+	bool into;    /* the last word was INTO */
+	bool with;    /* the last word was WITH */
+	bool session; /* the last word was SESSION */
 	unsigned words;
 };
 
 static uint8_t
 look_at(struct context *c, const char *p, size_t n)
 {
-	bool into = c->into, with = c->with;
+	bool into = c->into, with = c->with, session = c->session;
 	uint8_t hint = 0;
 
-	c->into = c->with = false;
+	c->into = c->with = c->session = false;
 	c->words++;
 	switch (*p | 0x20) {
+	case 'a':
+		if (session && is(p, n, "authorization"))
+			hint = SQL_IDENTITY;
+		break;
 	case 'c':
 		if (c->words == 1)
 			c->create = is(p, n, "create");
@@ -159,6 +183,8 @@ look_at(struct context *c, const char *p, size_t n)
 			hint = SQL_SETS;
 		else if (c->words == 1)
 			c->query = is(p, n, "select");
+		else
+			c->session = is(p, n, "session");
 		break;
 	case 't':
 		/* CREATE [OR REPLACE] [LOCAL | GLOBAL] TEMP ..., SELECT ... INTO TEMP ... */

@@ -15,13 +15,18 @@ enum sql_hint {
 	SQL_TEMP = 4,	  /* a temporary table, view or sequence */
 	SQL_ADVISORY = 8, /* a session-level advisory lock */
 	SQL_HOLD = 16,	  /* a cursor WITH HOLD */
-	SQL_PINS = SQL_TEMP | SQL_ADVISORY | SQL_HOLD,
+	SQL_IDENTITY =
+	    32, /* SET SESSION AUTHORIZATION: only its own server can go on as somebody else */
+	SQL_PINS = SQL_TEMP | SQL_ADVISORY | SQL_HOLD | SQL_IDENTITY,
 };
 
 /* Hints for a text of n bytes (a NUL at its end may be included). One pass, no allocation. */
 uint8_t sql_peek_hints(const char *sql, size_t n);
 /* The dotted name that a `SET [SESSION] a.b` begins with: a custom parameter, which pg_settings hides. */
 bool sql_peek_custom(const char *sql, size_t n, char *name, size_t room);
+
+/* Is the text one SET [SESSION] of a name, with nothing before or behind it? */
+bool sql_peek_plain_set(const char *sql, size_t n);
 
 /* Is the text (n bytes, its NUL included or not) `DEALLOCATE [PREPARE] name` and nothing else? The name,
  * folded to lower case unless quoted, goes to `name`. */
