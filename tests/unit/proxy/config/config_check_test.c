@@ -159,7 +159,7 @@ test_one_message(void **state)
 	    "7: error: client_tls_sslmode: found \"verify\", expected one of disable, allow, prefer, "
 	    "require, verify-ca, verify-full\n");
 	fixture_bad("[pgsluice]\nworkers=x\nauth_type=md5\n[databases]\n*=\n",
-	    "2: error: workers: found \"x\", expected a whole number from 0 to 256\n"
+	    "2: error: workers: found \"x\", expected a whole number from 0 to 64\n"
 	    "3: error: auth_type=md5: found no auth_file, expected the list of users and secrets\n");
 }
 

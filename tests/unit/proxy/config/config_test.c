@@ -81,7 +81,7 @@ test_all_faults(void **state)
 	    "x=1\n[pgsluice]\nworkers=many\nauth_file=u\nfoo bar\nunix_socket_mode=0999\n[nowhere]\n"
 	    "y=2\n[http]\nlisten_port=1\n[databases]\n*=port=x\n",
 	    "1: error: found \"x\" before any section, expected [pgsluice]\n"
-	    "3: error: workers: found \"many\", expected a whole number from 0 to 256\n"
+	    "3: error: workers: found \"many\", expected a whole number from 0 to 64\n"
 	    "5: error: found a line that starts with \"foo\", expected key = value, [section], %include "
 	    "FILE or a comment (a key with other characters than letters, digits and _ . * - needs "
 	    "'quotes')\n"
