@@ -200,9 +200,13 @@ dispatch(struct session *s, struct relay_out *o, const struct message *m)
 		relay_pass(o, m->p, m->have);
 		if (!expect(s, REQUEST_QUERY))
 			return false;
-		if (mode_shares(s))
+		if (mode_shares(s)) {
 			session_sql_query(s, (const char *)m->p + PGMSG_HEADER,
 			    m->have - PGMSG_HEADER);
+			/* what is still to come is not looked at: it may set anything */
+			if (m->have < m->total)
+				session_sql_hints(s, SQL_SETS);
+		}
 		return true;
 	case 'F':
 		relay_pass(o, m->p, m->have);

@@ -65,7 +65,10 @@ def test_client_leaves_behind_a_set(sluice, queries):
 
 
 @pytest.mark.parametrize("sql", ["select set_config('app.tenant', 'blue', false)",
-                                 "select 1; set app.tenant = 'blue'"])
+                                 "select 1; set app.tenant = 'blue'",
+                                 "select '" + "x" * 3000000 + "' limit 0; "
+                                 "select set_config('app.tenant', 'blue', false)"],
+                         ids=["function", "second", "far behind"])
 def test_custom_parameter_of_an_unseen_name(sluice, sql):
     """Goal: a custom parameter that is set where its name is not seen does not reach the next client."""
     s = sluice(default_pool_size=1)
