@@ -49,7 +49,7 @@ ALL_CPPFLAGS := -I. -D_GNU_SOURCE -isystem /usr/include/postgresql $(CPPFLAGS)
 ALL_CFLAGS := -std=c11 -pthread $(VARIANT_CFLAGS) \
 	-Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes $(if $(CI),-Werror)
 ALL_LDFLAGS := $(filter -fsanitize%,$(VARIANT_CFLAGS)) $(VARIANT_LDFLAGS) $(LDFLAGS)
-LDLIBS := -lpq -lev -lssl -lcrypto -linih -lcares -lidn -lpthread -lm
+LDLIBS := -lpq -lev -lssl -lcrypto -linih -lcares -lidn -lcurl -lldap -llber -lpam -lpthread -lm
 
 export ASAN_OPTIONS ?= abort_on_error=0:detect_stack_use_after_return=1
 export UBSAN_OPTIONS ?= print_stacktrace=1
@@ -57,7 +57,7 @@ export TSAN_OPTIONS ?= second_deadlock_stack=1
 
 # ---- files -----------------------------------------------------------------------------------
 
-SRCS := $(filter-out proxy/main.c,$(wildcard proxy/*.c proxy/*/*.c auth/*.c pool/*.c))
+SRCS := $(filter-out proxy/main.c,$(wildcard proxy/*.c proxy/*/*.c auth/*.c auth/*/*.c pool/*.c))
 UNIT := $(sort $(shell find tests/unit -name '*_test.c' 2>/dev/null))
 SCENARIO := $(sort $(wildcard tests/scenario/*_test.c))
 # What scenarios share (fake loop, fake server): linked before the archive, so fakes win.

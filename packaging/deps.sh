@@ -5,9 +5,11 @@
 set -euo pipefail
 
 declare -A packages=(
-	[build]="gcc make pkg-config libc6-dev libpq-dev libev-dev libssl-dev libinih-dev libc-ares-dev libidn-dev"
+	[build]="gcc make pkg-config libc6-dev libpq-dev libev-dev libssl-dev libinih-dev libc-ares-dev libidn-dev
+		libcurl4-openssl-dev libldap-dev libpam0g-dev"
 	[test]="libcmocka-dev postgresql-15 postgresql-client-15 postgresql-contrib
-		python3-psycopg python3-pytest openssl nodejs npm strace procps"
+		python3-psycopg python3-pytest python3-botocore python3-cryptography openssl nodejs npm
+		strace procps slapd ldap-utils faketime"
 	[run]="postgresql-15 postgresql-client-15"
 	[bench]="postgresql-15 postgresql-client-15 python3-psycopg pgbouncer haproxy openssl"
 	[lint]="clang-format pmccabe codespell shellcheck universal-ctags"
@@ -41,7 +43,7 @@ install_as_root()
 	local policy=/usr/sbin/policy-rc.d new=() p
 	for p in "$@"; do
 		case $p in
-		pgbouncer | haproxy) new+=("$p") ;;
+		pgbouncer | haproxy | slapd) new+=("$p") ;;
 		esac
 	done
 	[ -e /etc/init.d/postgresql ] || new+=(postgresql)

@@ -24,7 +24,7 @@ update_watch(struct stream *s)
 {
 	int events = 0;
 
-	if (s->loop == NULL)
+	if (!s->opened)
 		return;
 	if (!s->paused && !s->eof && !s->want_write_to_read)
 		events |= WATCH_READ;
@@ -39,6 +39,7 @@ void
 stream_open(struct stream *s, struct loop *loop)
 {
 	s->loop = loop;
+	s->opened = true;
 	update_watch(s);
 	/* bytes that the TLS library read ahead make no event */
 	if (s->ssl != NULL && !s->handshaking && !s->paused && SSL_has_pending(s->ssl))
@@ -48,10 +49,10 @@ stream_open(struct stream *s, struct loop *loop)
 void
 stream_detach(struct stream *s)
 {
-	if (s->loop == NULL)
+	if (!s->opened)
 		return;
 	watch_stop(s->loop, &s->watch);
-	s->loop = NULL;
+	s->opened = false;
 }
 
 void
@@ -160,7 +161,7 @@ stream_accept_tls(struct stream *s, SSL_CTX *ctx, const uint8_t *first, size_t n
 	s->tls_server = true;
 	if (push_back(s->ssl, stream_fd(s), first, n) == -1)
 		return -1;
-	if (n > 0 && s->loop != NULL)
+	if (n > 0 && s->opened)
 		watch_feed(s->loop, &s->watch, WATCH_READ);
 	return 0;
 }
@@ -177,7 +178,7 @@ stream_connect_tls(struct stream *s, SSL_CTX *ctx, const char *host)
 		return -1;
 	if (host != NULL && SSL_set_tlsext_host_name(s->ssl, host) != 1)
 		return -1;
-	if (s->loop != NULL)
+	if (s->opened)
 		watch_feed(s->loop, &s->watch, WATCH_READ);
 	return 0;
 }
@@ -369,8 +370,8 @@ ready(struct watch *w, int events)
 	if (!s->ops->readable(s))
 		return;
 	/* not SSL_has_pending() alone: half a record is pending too, and would be fed for ever */
-	if (s->ssl != NULL && s->more && !s->handshaking && !s->paused && !s->eof &&
-	    s->loop != NULL && SSL_has_pending(s->ssl))
+	if (s->ssl != NULL && s->more && !s->handshaking && !s->paused && !s->eof && s->opened &&
+	    SSL_has_pending(s->ssl))
 		watch_feed(s->loop, &s->watch, WATCH_READ);
 }
 
@@ -388,6 +389,6 @@ stream_resume(struct stream *s)
 		return;
 	s->paused = false;
 	update_watch(s);
-	if (s->loop != NULL && s->ssl != NULL && !s->handshaking && SSL_has_pending(s->ssl))
+	if (s->opened && s->ssl != NULL && !s->handshaking && SSL_has_pending(s->ssl))
 		watch_feed(s->loop, &s->watch, WATCH_READ);
 }

@@ -34,16 +34,17 @@ struct stream {
 	struct watch watch;
 	struct loop *loop;
 	const struct stream_ops *ops;
-	SSL *ssl;	/* NULL = plain */
-	struct buf out; /* accepted, not yet taken by the kernel */
-	bool handshaking, tls_server;
-	bool paused; /* the owner does not want to read */
-	bool broken; /* the peer is gone or an error occurred: sends are dropped */
-	bool eof;
-	bool owns_ssl;		 /* false for a session that libpq frees */
-	bool want_write_to_read; /* TLS needs a write before it can read on */
-	bool more; /* a TLS read stopped for lack of room: what is left makes no event */
-	bool high; /* crossed STREAM_HIGH; `drained` will be called */
+	SSL *ssl;	 /* NULL = plain */
+	struct buf out;	 /* accepted, not yet taken by the kernel */
+	bool opened : 1; /* `loop` watches it; after stream_detach() loop is the one that did */
+	bool handshaking : 1, tls_server : 1;
+	bool paused : 1; /* the owner does not want to read */
+	bool broken : 1; /* the peer is gone or an error occurred: sends are dropped */
+	bool eof : 1;
+	bool owns_ssl : 1;	     /* false for a session that libpq frees */
+	bool want_write_to_read : 1; /* TLS needs a write before it can read on */
+	bool more : 1; /* a TLS read stopped for lack of room: what is left makes no event */
+	bool high : 1; /* crossed STREAM_HIGH; `drained` will be called */
 };
 
 /* Takes the fd (which must be non-blocking); nothing is watched yet. */

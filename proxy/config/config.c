@@ -104,6 +104,20 @@ config_find_user(const struct config *cfg, const char *name)
 	return bsearch(name, cfg->users, cfg->n_users, sizeof(*cfg->users), compare_user);
 }
 
+static int
+compare_secret(const void *name, const void *secret)
+{
+	return strcmp(name, ((const struct config_secret *)secret)->name);
+}
+
+const struct config_secret *
+config_find_secret(const struct config *cfg, const char *name)
+{
+	if (cfg->n_secrets == 0)
+		return NULL;
+	return bsearch(name, cfg->secrets, cfg->n_secrets, sizeof(*cfg->secrets), compare_secret);
+}
+
 const char *
 config_host(const struct config *cfg, const struct config_database *db)
 {
@@ -143,12 +157,16 @@ clone(const struct config *from)
 	    from->n_databases);
 	cfg->users = copy_entries(cfg, &config_entry_users, from->users, from->n_users);
 	cfg->peers = copy_entries(cfg, &config_entry_peers, from->peers, from->n_peers);
+	cfg->secrets = copy_entries(cfg, &config_entry_secrets, from->secrets, from->n_secrets);
 	if ((cfg->databases == NULL && from->n_databases > 0) ||
-	    (cfg->users == NULL && from->n_users > 0) || (cfg->peers == NULL && from->n_peers > 0))
+	    (cfg->users == NULL && from->n_users > 0) ||
+	    (cfg->peers == NULL && from->n_peers > 0) ||
+	    (cfg->secrets == NULL && from->n_secrets > 0))
 		goto fail;
 	cfg->n_databases = from->n_databases;
 	cfg->n_users = from->n_users;
 	cfg->n_peers = from->n_peers;
+	cfg->n_secrets = from->n_secrets;
 	return cfg;
 fail:
 	config_unref(cfg);

@@ -41,7 +41,8 @@ struct config_database {
 	const char *dbname; /* on the server; NULL (only with "*"): the name the client asked for */
 	const char *user;   /* forced user; NULL: the client's */
 	const char *password;
-	const char *auth_user, *auth_query, *auth_dbname; /* always NULL in this version */
+	const char *secret; /* entry of [secrets] to log in with, or NULL */
+	const char *auth_user, *auth_query, *auth_dbname; /* NULL: as the global option */
 	int pool_size, min_pool_size, reserve_pool_size, pool_mode;
 	int max_db_connections, max_db_client_connections;
 	int64_t server_lifetime, query_wait_timeout;
@@ -73,6 +74,29 @@ struct config_peer {
 	const char *file;
 };
 
+/* A line of [secrets]: where a user's name and password come from. Which keys a provider takes is for
+ * auth/source to check. NULL and 0 = unset. */
+struct config_secret {
+	const char *name, *provider;
+	const char *secret_id;				    /* name, ARN or URL */
+	const char *region, *endpoint, *profile, *role_arn; /* AWS */
+	const char *path, *user_path;			    /* file, vault-kv */
+	const char *command;				    /* exec */
+	const char *role, *role_type, *mount, *namespace;   /* Vault: role_type dynamic or static */
+	const char *auth_method, *auth_mount, *auth_role;   /* Vault's login */
+	const char *role_id, *role_id_file, *secret_id_file, *token_file;
+	const char *client_id; /* Azure: of a user-assigned identity */
+	const char *ca_file, *cert_file, *key_file;
+	const char *user, *host, *dbname; /* count before those in the secret */
+	int port;
+	const char *user_key, *password_key, *host_key, *port_key, *dbname_key; /* JSON members */
+	const char *format; /* json, plain or auto (the default) */
+	int64_t ttl, min_refresh_interval, retry_max, max_stale, grace, timeout;
+	int max_calls_per_hour;
+	int line;
+	const char *file;
+};
+
 struct config_own;
 
 #define CONFIG_MEMBER_BOOL(key) bool key;
@@ -90,6 +114,8 @@ struct config {
 	size_t n_users;
 	const struct config_peer *peers; /* sorted by id */
 	size_t n_peers;
+	const struct config_secret *secrets; /* sorted by name, each name once */
+	size_t n_secrets;
 	struct config_own *own; /* references and memory; for config.c */
 };
 #undef OPTION
@@ -111,6 +137,7 @@ void config_unref(struct config *cfg); /* NULL is harmless */
 const struct config_database *config_find_database(const struct config *cfg, const char *name);
 const struct config_user *config_find_user(const struct config *cfg,
     const char *name); /* NULL: not listed */
+const struct config_secret *config_find_secret(const struct config *cfg, const char *name);
 
 /* Where to look for the servers of db: its host, else the Unix socket directory, else /tmp. Never
  * NULL. */

@@ -228,6 +228,14 @@ check_database(const struct check *check, const struct config_database *db)
 		config_report_error(check->report, at,
 		    "database %s: found the name of the console, expected another one", quoted);
 	check_hosts(check, db);
+	if (db->secret != NULL && config_find_secret(check->cfg, db->secret) == NULL &&
+	    missing(check, NULL))
+		config_report_error(check->report, at,
+		    "database %s: secret: found %s, expected the name of an entry of [secrets]",
+		    quoted, db->secret);
+	if (db->secret != NULL && db->password != NULL)
+		config_report_error(check->report, at,
+		    "database %s: found secret and password, expected one of them", quoted);
 	if (db->password != NULL && missing(check, db->user))
 		config_report_warning(check->report, at,
 		    "database %s: password has no effect without user", quoted);

@@ -100,4 +100,6 @@ config_diff(const struct config *old, const struct config *new_, change_function
 	    new_->n_users);
 	diff_entries(&diff, &config_entry_peers, old->peers, old->n_peers, new_->peers,
 	    new_->n_peers);
+	diff_entries(&diff, &config_entry_secrets, old->secrets, old->n_secrets, new_->secrets,
+	    new_->n_secrets);
 }

@@ -8,60 +8,7 @@
 #include "proxy/config/config_connstr.h"
 
 #define NAME_MAX_BYTES 127 /* PostgreSQL itself takes 63; providers allow longer user names */
-#define COUNT	       10000000
-#define TIME	       315360000
-#define SERVER_PORT    5432
-
-#define FIELD(record, key, type, min, max)                                                         \
-	{                                                                                          \
-#key, OPT_##type, min, max, offsetof(struct record, key), false                    \
-	}
-#define SECRET_FIELD(record, key)                                                                  \
-	{                                                                                          \
-#key, OPT_STR, 0, 0, offsetof(struct record, key), true                            \
-	}
-
-/* connect_query counts as a secret: it is where settings like encryption keys are given. */
-static const struct config_field database_fields[] = {
-	FIELD(config_database, host, STR, 0, 0),
-	FIELD(config_database, port, INT, 1, 65535),
-	FIELD(config_database, dbname, STR, 0, 0),
-	FIELD(config_database, user, STR, 0, 0),
-	SECRET_FIELD(config_database, password),
-	FIELD(config_database, pool_size, INT, -1, COUNT),
-	FIELD(config_database, min_pool_size, INT, -1, COUNT),
-	FIELD(config_database, reserve_pool_size, INT, -1, COUNT),
-	FIELD(config_database, pool_mode, ENUM, POOL_SESSION, POOL_STATEMENT),
-	FIELD(config_database, max_db_connections, INT, -1, COUNT),
-	FIELD(config_database, max_db_client_connections, INT, -1, COUNT),
-	FIELD(config_database, server_lifetime, MS, -1, TIME),
-	FIELD(config_database, query_wait_timeout, MS, -1, TIME),
-	SECRET_FIELD(config_database, connect_query),
-	FIELD(config_database, load_balance_hosts, ENUM, BALANCE_ROUND_ROBIN, BALANCE_DISABLE),
-	FIELD(config_database, client_encoding, STR, 0, 0),
-	FIELD(config_database, datestyle, STR, 0, 0),
-	FIELD(config_database, timezone, STR, 0, 0),
-	FIELD(config_database, application_name, STR, 0, 0),
-};
-
-static const struct config_field user_fields[] = {
-	FIELD(config_user, pool_mode, ENUM, POOL_SESSION, POOL_STATEMENT),
-	FIELD(config_user, pool_size, INT, -1, COUNT),
-	FIELD(config_user, reserve_pool_size, INT, -1, COUNT),
-	FIELD(config_user, max_user_connections, INT, -1, COUNT),
-	FIELD(config_user, max_user_client_connections, INT, -1, COUNT),
-	FIELD(config_user, query_timeout, MS, -1, TIME),
-	FIELD(config_user, query_wait_timeout, MS, -1, TIME),
-	FIELD(config_user, idle_transaction_timeout, MS, -1, TIME),
-	FIELD(config_user, transaction_timeout, MS, -1, TIME),
-	FIELD(config_user, client_idle_timeout, MS, -1, TIME),
-};
-
-static const struct config_field peer_fields[] = {
-	FIELD(config_peer, host, STR, 0, 0),
-	FIELD(config_peer, port, INT, 1, 65535),
-	FIELD(config_peer, pool_size, INT, -1, COUNT),
-};
+#define LENGTH(array)  (sizeof(array) / sizeof((array)[0]))
 
 /* Keys of databases that are known but would change who may log in or with what. */
 static const struct {
@@ -73,69 +20,8 @@ static const struct {
 	    "looking users up in the database is not served yet; list them in auth_file" },
 	{ "auth_dbname",
 	    "looking users up in the database is not served yet; list them in auth_file" },
-	{ "secret",
-	    "secret stores are not served yet; give user and password here or in auth_file" },
 	{ "resource_arn", "the HTTP data API is not served yet; remove it" },
 };
-
-/* Numbers of a record start as "inherit", whatever they are. */
-static void
-inherit_all(const struct config_field *fields, size_t n, void *record)
-{
-	size_t i;
-
-	for (i = 0; i < n; i++) {
-		unsigned char *at = (unsigned char *)record + fields[i].offset;
-
-		if (fields[i].type == OPT_INT || fields[i].type == OPT_ENUM)
-			*(int *)(void *)at = -1;
-		else if (fields[i].type == OPT_MS)
-			*(int64_t *)(void *)at = -1;
-	}
-}
-
-#define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
-
-static void
-init_database(void *record)
-{
-	struct config_database *db = record;
-
-	memset(db, 0, sizeof(*db));
-	inherit_all(database_fields, LENGTH(database_fields), db);
-	db->port = SERVER_PORT;
-	db->load_balance_hosts = BALANCE_ROUND_ROBIN;
-}
-
-static void
-init_user(void *record)
-{
-	memset(record, 0, sizeof(struct config_user));
-	inherit_all(user_fields, LENGTH(user_fields), record);
-}
-
-static void
-init_peer(void *record)
-{
-	struct config_peer *peer = record;
-
-	memset(peer, 0, sizeof(*peer));
-	inherit_all(peer_fields, LENGTH(peer_fields), peer);
-	peer->port = 6432;
-}
-
-#define KIND(section, noun, record, name, fields, init)                                            \
-	{                                                                                          \
-		section, noun, fields, LENGTH(fields), sizeof(struct record), name,                \
-		    offsetof(struct record, line), offsetof(struct record, file), init             \
-	}
-
-const struct config_entry_kind config_entry_databases = KIND("databases", "database",
-    config_database, offsetof(struct config_database, name), database_fields, init_database);
-const struct config_entry_kind config_entry_users = KIND("users", "user", config_user,
-    offsetof(struct config_user, name), user_fields, init_user);
-const struct config_entry_kind config_entry_peers = KIND("peers", "peer", config_peer, 0,
-    peer_fields, init_peer);
 
 static const char *
 key_at(const void *arg, size_t i)

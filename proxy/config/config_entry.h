@@ -1,4 +1,4 @@
-/* config_entry.h -- the lines of [databases], [users] and [peers]: their keys, and a line into its
+/* config_entry.h -- the lines of [databases], [users], [peers] and [secrets]: their keys, and a line into its
  * record. Texts are copied into the arena of the snapshot. Must not know files or global
  * options. */
 #ifndef PROXY_CONFIG_CONFIG_ENTRY_H
@@ -22,7 +22,7 @@ struct config_entry_kind {
 };
 
 extern const struct config_entry_kind config_entry_databases, config_entry_users,
-    config_entry_peers;
+    config_entry_peers, config_entry_secrets;
 
 /* Fill record from "name = text". All faults of the line are reported; the record is of use all the
  * same. at.file must live as long as the record. */

@@ -21,7 +21,7 @@ struct load {
 	struct config_place where[CONFIG_OPTIONS];
 	bool bad[CONFIG_OPTIONS]; /* the value did not fit */
 	unsigned bad_values;	  /* all such faults */
-	struct list databases, users, peers;
+	struct list databases, users, peers, secrets;
 	const char *file; /* of the entry read last, in the arena */
 };
 
@@ -29,7 +29,6 @@ struct load {
 static const struct {
 	const char *section, *why;
 } later[] = {
-	{ "secrets", "secret stores are not served yet; use auth_file and password=" },
 	{ "http", "the HTTP data API is not served yet; remove the section" },
 	{ "api_keys", "the HTTP data API is not served yet; remove the section" },
 	{ "metrics", "metrics are not exported yet; use SHOW STATS on the console" },
@@ -50,6 +49,8 @@ list_of(struct load *load, const char *section)
 		return &load->users;
 	if (strcmp(section, load->peers.kind->section) == 0)
 		return &load->peers;
+	if (strcmp(section, load->secrets.kind->section) == 0)
+		return &load->secrets;
 	return NULL;
 }
 
@@ -70,7 +71,7 @@ on_section(void *arg, struct config_place at, const char *section)
 		}
 	}
 	config_report_error(&load->report, at,
-	    "found unknown section %s, expected pgsluice (or pgbouncer), databases, users or peers",
+	    "found unknown section %s, expected pgsluice (or pgbouncer), databases, users, peers or secrets",
 	    config_report_quote(quoted, section));
 }
 
@@ -248,6 +249,7 @@ complete(struct load *load, const char *path)
 	cfg->databases = settle(load, &load->databases, &cfg->n_databases);
 	cfg->users = settle(load, &load->users, &cfg->n_users);
 	cfg->peers = settle(load, &load->peers, &cfg->n_peers);
+	cfg->secrets = settle(load, &load->secrets, &cfg->n_secrets);
 	if ((cfg->conffile = config_arena_text(config_memory(cfg), path)) == NULL)
 		config_report_no_memory(&load->report);
 	if (!load->report.no_memory)
@@ -262,6 +264,7 @@ config_load(const char *path, config_say *say, void *arg)
 		.databases = { .kind = &config_entry_databases },
 		.users = { .kind = &config_entry_users },
 		.peers = { .kind = &config_entry_peers },
+		.secrets = { .kind = &config_entry_secrets },
 	};
 	const struct config_file_sink sink = { &load, on_section, on_entry };
 
@@ -274,6 +277,7 @@ config_load(const char *path, config_say *say, void *arg)
 	free(load.databases.records);
 	free(load.users.records);
 	free(load.peers.records);
+	free(load.secrets.records);
 	if (load.report.errors == 0)
 		return load.cfg;
 	config_unref(load.cfg);

@@ -64,7 +64,7 @@ arrive(struct worker *w, struct letter *l)
 bool
 cancel_request(struct session *s, const uint8_t *p, size_t n, uint32_t len)
 {
-	struct session_set *set = session_set_of(s->worker);
+	struct session_set *set = session_set_of(session_worker(s));
 	uint32_t pid, index;
 	struct errand *e;
 
@@ -81,7 +81,7 @@ cancel_request(struct session *s, const uint8_t *p, size_t n, uint32_t len)
 		session_end(s, NULL);
 		return false;
 	}
-	e->home = s->worker;
+	e->home = session_worker(s);
 	e->home_slot = s->slot;
 	e->home_id = s->id;
 	e->slot = pid & ((1u << PID_SLOT_BITS) - 1);

@@ -94,7 +94,7 @@ job_new(const struct console_order *o)
 		return NULL;
 	j->order = *o;
 	j->order.line->refs++;
-	j->home = o->session->worker;
+	j->home = session_worker(o->session);
 	j->slot = o->session->slot;
 	j->id = o->session->id;
 	return j;
@@ -190,7 +190,7 @@ show(const struct console_order *o, struct buf *out, struct console_job **job)
 
 	if (v->visit == NULL) {
 		table_init(&t, v->columns);
-		v->finish(o->session->worker, o->host, &t, NULL);
+		v->finish(session_worker(o->session), o->host, &t, NULL);
 		failed = table_failed(&t);
 		if (!failed)
 			put_table(out, o, &t);

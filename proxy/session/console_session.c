@@ -72,8 +72,8 @@ greet(struct session *s, const struct console *c, struct buf *out)
 	pgwrite_parameter_status(out, "server_version", version);
 	for (size_t i = 0; i < sizeof(fixed) / sizeof(fixed[0]); i++)
 		pgwrite_parameter_status(out, fixed[i][0], fixed[i][1]);
-	pgwrite_backend_key(out, (uint32_t)s->worker->index << PID_SLOT_BITS | s->slot, s->key,
-	    s->key_len);
+	pgwrite_backend_key(out, (uint32_t)session_worker(s)->index << PID_SLOT_BITS | s->slot,
+	    s->key, s->key_len);
 	pgwrite_ready(out, 'I');
 	return !buf_failed(out) && stream_write(&s->stream, buf_data(out), buf_len(out)) == 0;
 }
@@ -105,7 +105,7 @@ console_session_free(struct console *c)
 	if (c == NULL)
 		return;
 	console_job_abandon(c->job);
-	loop_deadline_remove(&c->session->worker->loop, &c->retry);
+	loop_deadline_remove(&session_worker(c->session)->loop, &c->retry);
 	console_names_clear(&c->statements);
 	console_names_clear(&c->portals);
 	buf_release(&c->out);
@@ -116,7 +116,7 @@ console_session_free(struct console *c)
 bool
 console_begin(struct session *s, const char *user, struct buf *out)
 {
-	struct session_set *set = session_set_of(s->worker);
+	struct session_set *set = session_set_of(session_worker(s));
 	const struct config *cfg = set->env->cfg;
 	enum console_role role = console_trusts(s, user) ? CONSOLE_ADMIN : console_role(cfg, user);
 	struct console *c;
@@ -309,7 +309,8 @@ go_on(struct console *c)
 			return false;
 		if (stream_is_high(&s->stream)) {
 			/* no more answers before these are read */
-			loop_deadline(&s->worker->loop, &c->retry, session_now_ms(s) + RETRY_MS);
+			loop_deadline(&session_worker(s)->loop, &c->retry,
+			    session_now_ms(s) + RETRY_MS);
 			break;
 		}
 		if (!message(c, (char)p[0], p + PGMSG_HEADER, len - 4))
@@ -336,7 +337,7 @@ on_retry(struct deadline *d)
 bool
 console_readable(struct session *s)
 {
-	ssize_t got = stream_read(&s->stream, s->worker->rbuf, MESSAGE_MAX);
+	ssize_t got = stream_read(&s->stream, session_worker(s)->rbuf, MESSAGE_MAX);
 
 	if (got == 0)
 		return true;
@@ -344,7 +345,7 @@ console_readable(struct session *s)
 		session_end(s, "client unexpected eof");
 		return false;
 	}
-	buf_put(&s->in, s->worker->rbuf, (size_t)got);
+	buf_put(&s->in, session_worker(s)->rbuf, (size_t)got);
 	if (buf_failed(&s->in))
 		return session_fail(s, FAULT_MEMORY, NULL);
 	return go_on(s->console);

@@ -90,7 +90,7 @@ make_key(struct session *s)
 static bool
 finish(struct session *s, const struct welcome *w)
 {
-	struct session_set *set = session_set_of(s->worker);
+	struct session_set *set = session_set_of(session_worker(s));
 	struct login *l = s->login;
 	char name[256];
 	bool was_login = s->state < SESSION_WELCOME;
@@ -105,10 +105,10 @@ finish(struct session *s, const struct welcome *w)
 		at = value + strlen(value) + 1;
 	}
 	params_each(w->params, put_status, s);
-	pgwrite_backend_key(&l->out, (uint32_t)s->worker->index << PID_SLOT_BITS | s->slot,
+	pgwrite_backend_key(&l->out, (uint32_t)session_worker(s)->index << PID_SLOT_BITS | s->slot,
 	    session_key(s), s->key_len);
 	pgwrite_ready(&l->out, 'I');
-	s->pool->db->stats[s->worker->index].client_logins++;
+	s->pool->db->stats[session_worker(s)->index].client_logins++;
 	if (l->env->cfg->log_connections)
 		log_info("%s login attempt: db=%s user=%s tls=%s",
 		    session_name(s, name, sizeof(name)), s->pool->db->quota.name, s->user->name,
@@ -205,7 +205,7 @@ try_params(struct session *s, struct server *server)
 	buf_put_u8(&sql, '\0');
 	server->used = true;
 	if (t != NULL && !buf_failed(&sql)) {
-		*t = (struct trial){ s->worker, s->slot, s->id, params_ref(s->params) };
+		*t = (struct trial){ session_worker(s), s->slot, s->id, params_ref(s->params) };
 		if (command_run(server, (const char *)buf_data(&sql), TRIAL_TIMEOUT_MS, &trial_ops,
 			t)) {
 			buf_release(&sql);
@@ -241,7 +241,7 @@ login_granted(struct session *s, struct server *server)
 static bool
 wait_for_server(struct session *s)
 {
-	struct session_set *set = session_set_of(s->worker);
+	struct session_set *set = session_set_of(session_worker(s));
 	struct server *server;
 	uint32_t slot = s->slot;
 	uint64_t id = s->id;
@@ -250,7 +250,7 @@ wait_for_server(struct session *s)
 	list_push_back(&set->all, &s->place);
 	s->ticket.since_ms = session_now_ms(s);
 	session_enter(s, SESSION_WELCOME);
-	server = pool_take(s->pool, s->worker, &s->ticket);
+	server = pool_take(s->pool, session_worker(s), &s->ticket);
 	if (server == NULL)
 		return true;
 	login_granted(s, server);
@@ -260,7 +260,7 @@ wait_for_server(struct session *s)
 static bool
 enter_pool(struct session *s)
 {
-	struct session_set *set = session_set_of(s->worker);
+	struct session_set *set = session_set_of(session_worker(s));
 	struct login *l = s->login;
 	char message[200];
 	struct welcome *w;
@@ -283,7 +283,7 @@ enter_pool(struct session *s)
 		return session_fail(s, FAULT_NOT_IN_TRANSACTION_POOLING, NULL);
 	if (!session_set_enter(set))
 		return session_fail(s, FAULT_TOO_MANY_CLIENTS, NULL);
-	f = pool_client_enters(s->pool, s->user, s->worker);
+	f = pool_client_enters(s->pool, s->user, session_worker(s));
 	if (f != FAULT_NONE) {
 		session_set_leave(set);
 		return session_fail(s, f, NULL);
@@ -309,7 +309,7 @@ authenticated(struct session *s)
 
 	client_auth_free(l->auth);
 	l->auth = NULL;
-	if (atomic_load(&session_set_of(s->worker)->totals->shutting_down) &&
+	if (atomic_load(&session_set_of(session_worker(s))->totals->shutting_down) &&
 	    !console_is(l->asked.database))
 		return session_fail(s, FAULT_SHUTDOWN, "the pooler is shutting down");
 	if (l->asked.fault != FAULT_NONE)
@@ -389,7 +389,7 @@ login_begin(struct session *s, uint32_t minor, const uint8_t *payload, size_t n)
 	if (l == NULL)
 		return session_fail(s, FAULT_MEMORY, NULL);
 	s->login = l;
-	l->env = session_env_ref(session_set_of(s->worker)->env);
+	l->env = session_env_ref(session_set_of(session_worker(s))->env);
 	l->minor = minor > 2 ? 2 : minor;
 	buf_init(&l->out, 256 * 1024);
 	f = startup_params_parse(&l->asked, payload, n, l->env->cfg->ignore_startup_parameters);
@@ -428,7 +428,7 @@ take_password(struct session *s)
 bool
 login_readable(struct session *s)
 {
-	uint8_t *rbuf = s->worker->rbuf;
+	uint8_t *rbuf = session_worker(s)->rbuf;
 	ssize_t got;
 
 	/* it may hold a password: wiped when it goes */

@@ -111,7 +111,7 @@ parse_on_server(struct session *s, struct relay_out *o, struct statement *st,
 	if (note == NULL)
 		return false;
 	pgwrite_parse(relay_insert(o), st->name, st->body, st->len);
-	s->pool->db->stats[s->worker->index].server_parses++;
+	s->pool->db->stats[session_worker(s)->index].server_parses++;
 	return server_expect(s->server, REQUEST_PARSE, fate, note);
 }
 
@@ -239,7 +239,7 @@ prepared_parse(struct session *s, struct relay_out *o, const uint8_t *msg, size_
 	struct client_statement *own;
 	struct server_note *note;
 
-	s->pool->db->stats[s->worker->index].client_parses++;
+	s->pool->db->stats[session_worker(s)->index].client_parses++;
 	if (!pgcur_ok(&c) || name[0] == '\0') {
 		/* malformed: the server says so */
 		relay_pass(o, msg, total);
@@ -271,7 +271,7 @@ prepared_bind(struct session *s, struct relay_out *o, const uint8_t *msg, size_t
 	struct buf *out;
 	uint32_t grown;
 
-	s->pool->db->stats[s->worker->index].binds++;
+	s->pool->db->stats[session_worker(s)->index].binds++;
 	if (pgcur_ok(&c) && name[0] == '\0' && !need_unnamed(s, o))
 		return false;
 	own = pgcur_ok(&c) && name[0] != '\0' ? client_statements_find(s, name) : NULL;
@@ -386,7 +386,7 @@ parse_without_server(struct session *s, struct pgcur *c, const char *name, struc
 		return false;
 	}
 	own->asked = false;
-	s->pool->db->stats[s->worker->index].client_parses++;
+	s->pool->db->stats[session_worker(s)->index].client_parses++;
 	pgwrite_empty(answers, '1');
 	return true;
 }

@@ -69,7 +69,7 @@ flush(struct relay_out *o)
 static int
 flush_fakes(struct session *s)
 {
-	struct buf *fakes = &session_set_of(s->worker)->fakes;
+	struct buf *fakes = &session_set_of(session_worker(s))->fakes;
 	int ret;
 
 	if (buf_len(fakes) == 0)
@@ -114,7 +114,7 @@ look(struct session *s, struct message *m)
 	}
 	if (len < 4)
 		return refuse(s, "invalid message length", FAULT_PROTOCOL);
-	if (len > session_set_of(s->worker)->env->cfg->max_packet_size || len > 0x7ffffffe)
+	if (len > session_set_of(session_worker(s))->env->cfg->max_packet_size || len > 0x7ffffffe)
 		return refuse(s, NULL, FAULT_MESSAGE_TOO_LARGE);
 	m->total = (size_t)len + 1;
 	if (m->have >= m->total) {
@@ -143,7 +143,7 @@ look(struct session *s, struct message *m)
 static bool
 answer_without_server(struct session *s, const struct message *m)
 {
-	struct buf *fakes = &session_set_of(s->worker)->fakes;
+	struct buf *fakes = &session_set_of(session_worker(s))->fakes;
 
 	switch (m->p[0]) {
 	case 'S':
@@ -267,7 +267,7 @@ take_message(struct session *s, struct relay_out *o, struct message *m)
 		return STEP_STOP;
 	}
 	if (s->request_us == 0 && strchr("Hdcf", m->p[0]) == NULL) {
-		s->request_us = loop_now_us(&s->worker->loop);
+		s->request_us = loop_now_us(&session_worker(s)->loop);
 		if (s->server->status == 'I')
 			s->xact_us =
 			    s->request_us; /* in session pooling the server was there before */
@@ -303,7 +303,7 @@ after_chunk(struct session *s, struct relay_out *o, enum step step, const uint8_
 	bool lost = flush(o) == -1;
 
 	if (step == STEP_END) {
-		buf_clear(&session_set_of(s->worker)->fakes);
+		buf_clear(&session_set_of(session_worker(s))->fakes);
 		session_end(s, "client close request");
 		return false;
 	}
@@ -320,7 +320,7 @@ after_chunk(struct session *s, struct relay_out *o, enum step step, const uint8_
 		return relay_server_lost(s);
 	if (s->server != NULL && s->body_left > 0) {
 		/* the rest of a message that was begun may not keep the server for ever */
-		s->server->request_us = loop_now_us(&s->worker->loop);
+		s->server->request_us = loop_now_us(&session_worker(s)->loop);
 		session_arm(s);
 	}
 	if (s->server != NULL && stream_is_high(&s->server->stream))
@@ -331,12 +331,12 @@ after_chunk(struct session *s, struct relay_out *o, enum step step, const uint8_
 bool
 relay_feed(struct session *s, const uint8_t *p, size_t n)
 {
-	struct session_set *set = session_set_of(s->worker);
+	struct session_set *set = session_set_of(session_worker(s));
 	struct relay_out o = { .s = s, .scratch = &set->scratch };
 	const uint8_t *end = p + n;
 	enum step step = STEP_ON;
 
-	s->pool->db->stats[s->worker->index].received += n;
+	s->pool->db->stats[session_worker(s)->index].received += n;
 	if (s->body_left > 0)
 		p = continue_body(s, &o, p, end);
 	while (end - p >= PGMSG_HEADER) {
@@ -359,13 +359,13 @@ relay_feed(struct session *s, const uint8_t *p, size_t n)
 static bool
 read_ahead(struct session *s)
 {
-	ssize_t n = stream_read(&s->stream, s->worker->rbuf, QUEUED_MAX);
+	ssize_t n = stream_read(&s->stream, session_worker(s)->rbuf, QUEUED_MAX);
 
 	if (n == -1) {
 		session_end(s, "client unexpected eof");
 		return false;
 	}
-	buf_put(&s->in, s->worker->rbuf, (size_t)n);
+	buf_put(&s->in, session_worker(s)->rbuf, (size_t)n);
 	if (buf_failed(&s->in))
 		return session_fail(s, FAULT_MEMORY, NULL);
 	if (buf_len(&s->in) >= QUEUED_MAX)
@@ -376,7 +376,7 @@ read_ahead(struct session *s)
 bool
 relay_client_readable(struct session *s)
 {
-	uint8_t *rbuf = s->worker->rbuf;
+	uint8_t *rbuf = session_worker(s)->rbuf;
 	size_t kept = buf_len(&s->in);
 	ssize_t n;
 

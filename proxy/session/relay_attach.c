@@ -65,8 +65,8 @@ align_params(struct session *s, struct relay_out *o)
 static void
 join(struct session *s, struct server *server, struct relay_out *o)
 {
-	struct stats *st = &s->pool->db->stats[s->worker->index];
-	uint64_t now = loop_now_us(&s->worker->loop);
+	struct stats *st = &s->pool->db->stats[session_worker(s)->index];
+	uint64_t now = loop_now_us(&session_worker(s)->loop);
 
 	server_hold(server, &s->holder, SERVER_ACTIVE);
 	server->used = true;
@@ -74,7 +74,7 @@ join(struct session *s, struct server *server, struct relay_out *o)
 	s->server = server;
 	s->xact_us = now;
 	st->server_assignments++;
-	atomic_fetch_add_explicit(&pool_local(s->pool, s->worker)->n_clients_active, 1,
+	atomic_fetch_add_explicit(&pool_local(s->pool, session_worker(s))->n_clients_active, 1,
 	    memory_order_relaxed);
 	session_enter(s, SESSION_ACTIVE);
 	align_params(s, o);
@@ -87,7 +87,7 @@ relay_attach(struct session *s, struct relay_out *o)
 
 	/* the deadline of the queue counts from here */
 	s->ticket.since_ms = session_now_ms(s);
-	server = pool_take(s->pool, s->worker, &s->ticket);
+	server = pool_take(s->pool, session_worker(s), &s->ticket);
 	if (server != NULL) {
 		join(s, server, o);
 		return true;
@@ -101,8 +101,8 @@ static void
 granted(struct pool_ticket *t, struct server *server)
 {
 	struct session *s = list_entry(t, struct session, ticket);
-	struct relay_out o = { .s = s, .scratch = &session_set_of(s->worker)->scratch };
-	struct stats *st = &s->pool->db->stats[s->worker->index];
+	struct relay_out o = { .s = s, .scratch = &session_set_of(session_worker(s))->scratch };
+	struct stats *st = &s->pool->db->stats[session_worker(s)->index];
 
 	st->wait_us += (session_now_ms(s) - t->since_ms) * 1000;
 	if (s->state == SESSION_WELCOME) {
@@ -141,14 +141,14 @@ relay_release(struct session *s)
 	struct server *server = s->server;
 
 	if (s->touched && server_is_clean(server)) {
-		atomic_fetch_sub_explicit(&pool_local(s->pool, s->worker)->n_clients_active, 1,
-		    memory_order_relaxed);
+		atomic_fetch_sub_explicit(&pool_local(s->pool, session_worker(s))->n_clients_active,
+		    1, memory_order_relaxed);
 		return session_sql_snapshot(s);
 	}
 	if (server->params != s->params)
 		params_each(server->params, follow, s);
 	s->server = NULL;
-	atomic_fetch_sub_explicit(&pool_local(s->pool, s->worker)->n_clients_active, 1,
+	atomic_fetch_sub_explicit(&pool_local(s->pool, session_worker(s))->n_clients_active, 1,
 	    memory_order_relaxed);
 	session_enter(s, SESSION_IDLE);
 	if (atomic_load_explicit(&s->pool->rules.reset_always, memory_order_relaxed)) {
@@ -189,12 +189,12 @@ relay_server_lost(struct session *s)
 bool
 relay_cancel_queued(struct session *s)
 {
-	struct buf *fakes = &session_set_of(s->worker)->fakes;
+	struct buf *fakes = &session_set_of(session_worker(s))->fakes;
 	bool ended = false;
 
 	if (!pool_is_queued(&s->ticket))
 		return true; /* it is not in the queue but waits for its parameters to be saved */
-	pool_withdraw(s->pool, s->worker, &s->ticket);
+	pool_withdraw(s->pool, session_worker(s), &s->ticket);
 	/* the request that waits, up to and with the message that would have ended it */
 	while (!ended && buf_len(&s->in) >= PGMSG_HEADER) {
 		const uint8_t *p = buf_data(&s->in);

@@ -30,7 +30,7 @@ deliver(struct server_sink *sink, const uint8_t *p, size_t n)
 
 	if (d->refused || d->s->params_failed)
 		return;
-	d->s->pool->db->stats[d->s->worker->index].sent += n;
+	d->s->pool->db->stats[session_worker(d->s)->index].sent += n;
 	if (!d->client_gone && stream_write(&d->s->stream, p, n) == -1)
 		d->client_gone = true;
 }
@@ -61,8 +61,8 @@ note_error(struct session *s, const uint8_t *payload, size_t n)
 static void
 count_answer(struct session *s, struct server *server)
 {
-	struct stats *st = &s->pool->db->stats[s->worker->index];
-	uint64_t now = loop_now_us(&s->worker->loop);
+	struct stats *st = &s->pool->db->stats[session_worker(s)->index];
+	uint64_t now = loop_now_us(&session_worker(s)->loop);
 
 	st->queries++;
 	if (s->request_us != 0)
@@ -141,7 +141,7 @@ server_readable(struct server_holder *h, struct server *server)
 	struct delivery d = {
 		.sink = { .bytes = deliver,
 		    .event = on_event,
-		    .fakes = &session_set_of(s->worker)->fakes },
+		    .fakes = &session_set_of(session_worker(s))->fakes },
 		.s = s,
 	};
 	enum pump_result r = server_pump(server, &d.sink);
@@ -189,7 +189,7 @@ fake(struct server_holder *h, struct server *server, enum request_kind kind)
 	struct session *s = list_entry(h, struct session, holder);
 
 	(void)server;
-	pgwrite_empty(&session_set_of(s->worker)->fakes, kind == REQUEST_PARSE ? '1' : '3');
+	pgwrite_empty(&session_set_of(session_worker(s))->fakes, kind == REQUEST_PARSE ? '1' : '3');
 }
 
 static void

@@ -78,7 +78,7 @@ session_name(const struct session *s, char *out, size_t n)
 static bool
 discard_input(struct session *s)
 {
-	ssize_t n = stream_read(&s->stream, s->worker->rbuf, WORKER_RBUF_SIZE);
+	ssize_t n = stream_read(&s->stream, session_worker(s)->rbuf, WORKER_RBUF_SIZE);
 
 	if (n != -1)
 		return true;
@@ -168,7 +168,6 @@ session_open(struct worker *w, int fd, const struct sockaddr_storage *peer)
 		close(fd);
 		return;
 	}
-	s->worker = w;
 	s->id = atomic_fetch_add_explicit(&set->totals->last_id, 1, memory_order_relaxed) + 1;
 	s->connected_ms = loop_now_ms(&w->loop);
 	s->holder.ops = &relay_holder_ops;
@@ -203,7 +202,7 @@ resets_all(const struct worker *w)
 static void
 let_go(struct session *s)
 {
-	struct session_set *set = session_set_of(s->worker);
+	struct session_set *set = session_set_of(session_worker(s));
 	struct server *server = s->server;
 
 	if (server != NULL) {
@@ -214,14 +213,14 @@ let_go(struct session *s)
 
 		/* while the session is whole: unanswered requests are undone in it */
 		s->server = NULL;
-		atomic_fetch_sub_explicit(&pool_local(s->pool, s->worker)->n_clients_active, 1,
-		    memory_order_relaxed);
-		if (dirty && mode != POOL_SESSION && !resets_all(s->worker))
+		atomic_fetch_sub_explicit(&pool_local(s->pool, session_worker(s))->n_clients_active,
+		    1, memory_order_relaxed);
+		if (dirty && mode != POOL_SESSION && !resets_all(session_worker(s)))
 			server->close_when_free = true;
 		reset_server(server, full);
 	}
 	if (s->pool != NULL)
-		pool_withdraw(s->pool, s->worker, &s->ticket);
+		pool_withdraw(s->pool, session_worker(s), &s->ticket);
 	if (s->state <= SESSION_WELCOME) {
 		login_free(s->login);
 		s->login = NULL;
@@ -236,7 +235,7 @@ let_go(struct session *s)
 		list_del(&s->place);
 	}
 	if (s->counted) {
-		pool_client_leaves(s->pool, s->user, s->worker);
+		pool_client_leaves(s->pool, s->user, session_worker(s));
 		session_set_leave(set);
 		s->counted = false;
 	}
@@ -258,7 +257,7 @@ log_end(struct session *s, const char *reason)
 {
 	char name[256];
 
-	if (reason == NULL || !session_set_of(s->worker)->env->cfg->log_disconnections)
+	if (reason == NULL || !session_set_of(session_worker(s))->env->cfg->log_disconnections)
 		return;
 	log_info("%s closing because: %s (age=%llus)", session_name(s, name, sizeof(name)), reason,
 	    (unsigned long long)((session_now_ms(s) - s->connected_ms) / 1000));
@@ -272,7 +271,7 @@ session_end(struct session *s, const char *reason)
 		let_go(s);
 	else
 		list_del(&s->place);
-	loop_deadline_remove(&s->worker->loop, &s->deadline);
+	loop_deadline_remove(&session_worker(s)->loop, &s->deadline);
 	pool_unref(s->pool);
 	stream_close(&s->stream, true);
 	free(s);
@@ -291,7 +290,7 @@ session_last_word(struct session *s, struct buf *out, const char *reason)
 	log_end(s, reason);
 	let_go(s);
 	session_enter(s, SESSION_CLOSING);
-	list_push_back(&session_set_of(s->worker)->all, &s->place);
+	list_push_back(&session_set_of(session_worker(s))->all, &s->place);
 	/* closing now would send a reset when input is waiting, and the reset would overtake the message */
 	if (stream_waiting(&s->stream) == 0)
 		(void)shutdown(stream_fd(&s->stream), SHUT_WR);
@@ -302,7 +301,7 @@ session_last_word(struct session *s, struct buf *out, const char *reason)
 bool
 session_fail_as(struct session *s, const char *sqlstate, const char *message, const char *detail)
 {
-	const struct config *cfg = session_set_of(s->worker)->env->cfg;
+	const struct config *cfg = session_set_of(session_worker(s))->env->cfg;
 	struct buf out;
 	char name[256];
 

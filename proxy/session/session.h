@@ -30,7 +30,6 @@ struct session {
 	struct pool_ticket ticket;
 	struct deadline deadline;
 	struct list_node place; /* in session_set.all, or .logins until logged in */
-	struct worker *worker;
 
 	struct pool *pool;		      /* reference; NULL before login and on the console */
 	struct quota *user;		      /* of the name it logged in with; NULL before */
@@ -106,10 +105,17 @@ session_of_stream(struct stream *st)
 	return list_entry(st, struct session, stream);
 }
 
+/* Where it lives, from its opening on. */
+static inline struct worker *
+session_worker(const struct session *s)
+{
+	return list_entry(s->stream.loop, struct worker, loop);
+}
+
 static inline uint64_t
 session_now_ms(const struct session *s)
 {
-	return loop_now_ms(&s->worker->loop);
+	return loop_now_ms(&session_worker(s)->loop);
 }
 
 #endif

@@ -322,7 +322,7 @@ session_sql_snapshot(struct session *s)
 	session_enter(s, SESSION_QUEUED);
 	server_let_go(server);
 	if (t != NULL) {
-		*t = (struct snapshot){ .worker = s->worker,
+		*t = (struct snapshot){ .worker = session_worker(s),
 			.slot = s->slot,
 			.id = s->id,
 			.params = params_empty(),

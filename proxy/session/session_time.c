@@ -67,7 +67,8 @@ current_limit(const struct session *s)
 	case SESSION_TLS:
 	case SESSION_LOGIN:
 		consider(&l, s->connected_ms,
-		    session_set_of(s->worker)->env->cfg->client_login_timeout, FAULT_LOGIN_TIMEOUT);
+		    session_set_of(session_worker(s))->env->cfg->client_login_timeout,
+		    FAULT_LOGIN_TIMEOUT);
 		break;
 	case SESSION_WELCOME:
 	case SESSION_QUEUED:
@@ -100,7 +101,7 @@ session_arm(struct session *s)
 	if (l.at == WHEEL_NEVER)
 		wheel_clear(&s->deadline);
 	else
-		loop_deadline(&s->worker->loop, &s->deadline, l.at);
+		loop_deadline(&session_worker(s)->loop, &s->deadline, l.at);
 }
 
 /* The real reason goes to who waited in vain. */

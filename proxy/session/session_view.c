@@ -51,7 +51,7 @@ peer_pid(const struct session *s)
 static void
 client_row(const struct session *s, const char *state, const struct pool_view_sink *k, bool buffers)
 {
-	uint64_t now_us = loop_now_us(&s->worker->loop), now_ms = now_us / 1000;
+	uint64_t now_us = loop_now_us(&session_worker(s)->loop), now_ms = now_us / 1000;
 	const char *app = params_get(s->params, "application_name");
 	bool console = s->state == SESSION_CONSOLE;
 	bool waits = s->state == SESSION_QUEUED || s->state == SESSION_WELCOME;

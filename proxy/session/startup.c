@@ -17,7 +17,7 @@
 static const struct session_env *
 env_of(const struct session *s)
 {
-	return session_set_of(s->worker)->env;
+	return session_set_of(session_worker(s))->env;
 }
 
 /* A client that speaks something else gets no answer it could not read. */
@@ -124,7 +124,7 @@ packet(struct session *s, const uint8_t *p, size_t n)
 bool
 startup_readable(struct session *s)
 {
-	uint8_t *rbuf = s->worker->rbuf;
+	uint8_t *rbuf = session_worker(s)->rbuf;
 	size_t kept = buf_len(&s->in), n;
 	ssize_t got;
 

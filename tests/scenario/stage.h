@@ -14,11 +14,24 @@
 
 struct client;
 
-/* A stage with one worker; `options` are lines of [pgsluice], `database` what follows host=... */
+enum { STAGE_WORKERS = 3 };
+
+/* A stage with one worker; `options` are lines of [pgsluice], `database` what follows host=... of both the
+ * database and "the other" one. Users: web, kim, lee. */
 void stage_begin(const char *options, const char *database);
+void stage_begin_workers(int workers, const char *options, const char *database);
 /* Everybody leaves; checks that nothing is counted or held any more. */
 void stage_end(void);
 void stage_clock(uint64_t ms); /* +ms */
+/* As RELOAD does with such a file. */
+void stage_reload(const char *options, const char *database);
+/* PAUSE, or RESUME, of all databases. */
+void stage_pause(bool paused);
+/* Servers that are idle on that worker; that are open or being opened. */
+int stage_idle_at(int worker);
+int stage_servers(void);
+/* Counts agree with lists, and no server is idle while a client waits for one. */
+void stage_check(void);
 
 /* ---- clients ---- */
 
@@ -28,7 +41,12 @@ struct client *client_in(void);
 struct client *client_knocks(void);
 /* With one startup parameter more. */
 struct client *client_in_with(const char *name, const char *value);
-void client_leaves(struct client *); /* closes without a word */
+/* On that worker (from 0); as that user, in the other database. */
+struct client *client_in_at(int worker);
+struct client *client_in_as(int worker, const char *user, bool other);
+struct client *client_knocks_at(int worker, const char *user, bool other);
+void client_leaves(struct client *);   /* closes without a word */
+void client_vanishes(struct client *); /* the same, and nobody has noticed yet */
 void client_sends_bytes(struct client *, const void *, size_t);
 void client_query(struct client *, const char *sql);
 /* Appended to what is sent by client_go(); so that a pipeline is one packet. */
@@ -41,6 +59,8 @@ void client_sync(struct client *);
 void client_go(struct client *);
 /* Exactly these messages have come since the last look. */
 void client_gets(struct client *, const char *types);
+/* Since the last look a CommandComplete and ReadyForQuery have come, and nothing else. */
+bool client_is_served(struct client *);
 /* Exactly one error with this SQLSTATE has come (and, when FATAL, the end). */
 void client_gets_error(struct client *, const char *sqlstate);
 void client_gets_fatal(struct client *, const char *sqlstate);

@@ -151,7 +151,7 @@ test_one_message(void **state)
 	    "2: error: found unknown key \"auth_fle\", expected perhaps \"auth_file\"\n");
 	fixture_bad("[pgsluce]\nauth_file=u\n[databases]\n*=\n",
 	    "1: error: found unknown section \"pgsluce\", expected pgsluice (or pgbouncer), databases, "
-	    "users or peers\n");
+	    "users, peers or secrets\n");
 	said("auth_type=certs\n",
 	    "6: error: auth_type: found \"certs\", expected one of any, trust, plain, md5, "
 	    "scram-sha-256, cert, hba, ldap, pam\n");

@@ -116,6 +116,35 @@ test_faults(void **state)
 	    "7: warning: [peers] has no effect: cancel requests are not passed between processes yet\n");
 }
 
+/* Goal: an entry of [secrets] arrives with the cache's defaults, and a database names it. */
+static void
+test_secret(void **state)
+{
+	static struct said said;
+	struct config *cfg = fixture_load(FIXTURE_HEAD
+	    "[databases]\na = secret=rw\n[secrets]\n"
+	    "rw = provider=aws-secretsmanager secret_id=prod/db region=eu-west-1 ttl=60 grace=5\n"
+	    "b = provider=exec command='/bin/x \"a b\"'\n",
+	    &said);
+	const struct config_secret *s = config_find_secret(cfg, "rw");
+
+	(void)state;
+	assert_string_equal(said.text, "");
+	assert_string_equal(config_find_database(cfg, "a")->secret, "rw");
+	assert_int_equal(cfg->n_secrets, 2);
+	assert_string_equal(s->provider, "aws-secretsmanager");
+	assert_string_equal(s->secret_id, "prod/db");
+	assert_int_equal(s->ttl, 60000);
+	assert_int_equal(s->grace, 5000);
+	assert_int_equal(s->min_refresh_interval, 1000);
+	assert_int_equal(s->retry_max, 30000);
+	assert_int_equal(s->max_stale, 0);
+	assert_int_equal(s->port, 0);
+	assert_string_equal(config_find_secret(cfg, "b")->command, "/bin/x \"a b\"");
+	assert_null(config_find_secret(cfg, "c"));
+	config_unref(cfg);
+}
+
 /* Goal: keys that would change who may log in are refused with what to do instead. */
 static void
 test_refused(void **state)
@@ -125,8 +154,10 @@ test_refused(void **state)
 	    "7: error: database \"a\": auth_user: looking users up in the database is not served yet; "
 	    "list them in auth_file\n");
 	fixture_bad(FIXTURE_HEAD "[databases]\na = secret=x\n",
-	    "7: error: database \"a\": secret: secret stores are not served yet; give user and password "
-	    "here or in auth_file\n");
+	    "7: error: database \"a\": secret: found x, expected the name of an entry of [secrets]\n");
+	fixture_bad(FIXTURE_HEAD
+	    "[databases]\na = secret=x password=p user=u\n[secrets]\nx = provider=env\n",
+	    "7: error: database \"a\": found secret and password, expected one of them\n");
 }
 
 /* Goal: an entry given again replaces the first, a key given again in one line the earlier; both
@@ -186,6 +217,7 @@ main(void)
 		cmocka_unit_test(test_database),
 		cmocka_unit_test(test_user_and_peer),
 		cmocka_unit_test(test_faults),
+		cmocka_unit_test(test_secret),
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_twice),
 		cmocka_unit_test(test_long_name),

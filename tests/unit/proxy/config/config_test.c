@@ -87,7 +87,7 @@ test_all_faults(void **state)
 	    "'quotes')\n"
 	    "6: error: unix_socket_mode: found \"0999\", expected octal permissions from 00 to 0777\n"
 	    "7: error: found unknown section \"nowhere\", expected pgsluice (or pgbouncer), databases, "
-	    "users or peers\n"
+	    "users, peers or secrets\n"
 	    "9: error: [http] is not served: the HTTP data API is not served yet; remove the section\n"
 	    "12: error: database \"*\": port: found \"x\", expected a whole number from 1 to 65535\n");
 }
