@@ -3,6 +3,8 @@
 #include "auth/hmac.h"
 #include "auth/md5_password.h"
 #include "auth/scram.h"
+#include "auth/secret.h"
+#include "auth/secret_version.h"
 #include "auth/userlist.h"
 #include "proxy/base/buf.h"
 #include "proxy/base/secret.h"
@@ -24,12 +26,20 @@ enum step {
 	STEP_SASL_INITIAL, /* SASLInitialResponse: mechanism and, mostly, client-first */
 	STEP_SASL_FIRST,   /* SASLResponse with client-first, after an initial one without */
 	STEP_SASL_FINAL,   /* SASLResponse with client-final */
+	STEP_WAIT,	   /* for the secret */
 };
 
 struct client_auth {
 	struct userlist *users;
 	const struct auth_user *user; /* NULL = the dialogue is played to its end and fails */
 	enum step step;
+	/* Only for users who are not on the list; then user is NULL. */
+	struct secret *secret;
+	char name[AUTH_USER_NAME_MAX + 1];
+	bool asked;	   /* whether there is a newer version */
+	unsigned searches; /* how many such questions had been answered before */
+	char *answer;	   /* the clear password, to be compared again; secret_free() */
+	size_t answer_len;
 	uint8_t md5_salt[MD5_PASSWORD_SALT];
 	uint32_t iterations;
 	size_t salt_len;
@@ -66,6 +76,9 @@ own_iterations(const struct client_auth *a, const struct client_auth_offer *o)
 	uint32_t n = o->scram_iterations > 0 ? (uint32_t)o->scram_iterations
 					     : SCRAM_ITERATIONS_DEFAULT;
 
+	/* a stand-in and a user of the secret look the same */
+	if (a->secret != NULL)
+		return secret_iterations(a->secret);
 	if (n > SCRAM_ITERATIONS_MAX)
 		n = SCRAM_ITERATIONS_MAX;
 	if (a->user != NULL && auth_user_kind(a->user) == AUTH_SECRET_PLAIN)
@@ -114,6 +127,8 @@ md5_becomes_scram(const struct client_auth *a)
 {
 	if (a->user != NULL)
 		return auth_user_kind(a->user) == AUTH_SECRET_SCRAM;
+	if (a->secret != NULL)
+		return true;
 	return kind_count(a, AUTH_SECRET_SCRAM) >
 	       kind_count(a, AUTH_SECRET_PLAIN) + kind_count(a, AUTH_SECRET_MD5);
 }
@@ -177,6 +192,10 @@ client_auth_new(const struct client_auth_offer *o, struct buf *out, enum auth_ve
 		a->users = userlist_ref((struct userlist *)(uintptr_t)o->users);
 		a->user = userlist_find(a->users, o->user);
 	}
+	if (a->user == NULL && o->secret != NULL && strlen(o->user) < sizeof(a->name)) {
+		a->secret = o->secret;
+		memcpy(a->name, o->user, strlen(o->user));
+	}
 	if (begin(a, o, out, v) == -1) {
 		*v = AUTH_FAILED;
 		client_auth_free(a);
@@ -191,6 +210,7 @@ client_auth_free(struct client_auth *a)
 	if (a == NULL)
 		return;
 	secret_free(a->scram, sizeof(*a->scram));
+	secret_free(a->answer, a->answer_len);
 	userlist_unref(a->users);
 	secret_free(a, sizeof(*a));
 }
@@ -208,8 +228,69 @@ password_text(const uint8_t *payload, size_t len, size_t *text_len)
 	return (const char *)payload;
 }
 
+/* ---- users of the database's secret ---- */
+
+static bool
+candidate_fits(const struct client_auth *a, const struct secret_version *v,
+    char server_final[SCRAM_SERVER_FINAL_LEN + 1])
+{
+	if (a->answer != NULL)
+		return secret_equal_text(a->answer, a->answer_len, v->password, v->password_len);
+	return scram_check(a->scram, v->verifier, server_final);
+}
+
+/* Old or new password: any version that is accepted now. */
+static bool
+try_candidates(struct client_auth *a, struct buf *out)
+{
+	char text[SCRAM_SERVER_FINAL_LEN + 1], server_final[SCRAM_SERVER_FINAL_LEN + 1];
+	struct secret_version *v[SECRET_CANDIDATES];
+	size_t n = secret_candidates(a->secret, a->name, v);
+	bool fits = false;
+
+	for (size_t i = 0; i < n; i++) {
+		if (candidate_fits(a, v[i], text) && !fits) {
+			fits = true;
+			memcpy(server_final, text, sizeof(text));
+		}
+		secret_version_unref(v[i]);
+	}
+	if (fits && a->answer == NULL)
+		put_message(out, R_SASL_FINAL, server_final, SCRAM_SERVER_FINAL_LEN);
+	return fits;
+}
+
+/* No version fits: the provider may have a newer one. */
 static enum auth_verdict
-step_plain(struct client_auth *a, const uint8_t *payload, size_t len)
+decide(struct client_auth *a, struct buf *out)
+{
+	a->step = STEP_DONE;
+	if (try_candidates(a, out))
+		return AUTH_OK;
+	if (secret_is_cold(a->secret)) {
+		a->step = STEP_WAIT;
+		return AUTH_WAIT;
+	}
+	if (!a->asked) {
+		a->asked = true;
+		a->searches = secret_client_refused(a->secret);
+	} else if (secret_searches(a->secret) != a->searches) {
+		return AUTH_FAILED;
+	}
+	a->step = STEP_WAIT;
+	return AUTH_WAIT;
+}
+
+enum auth_verdict
+client_auth_recheck(struct client_auth *a, struct buf *out)
+{
+	return a->step == STEP_WAIT ? decide(a, out) : AUTH_PROTOCOL_ERROR;
+}
+
+/* ---- the steps of the dialogue ---- */
+
+static enum auth_verdict
+step_plain(struct client_auth *a, const uint8_t *payload, size_t len, struct buf *out)
 {
 	size_t text_len;
 	const char *text = password_text(payload, len, &text_len);
@@ -217,6 +298,11 @@ step_plain(struct client_auth *a, const uint8_t *payload, size_t len)
 
 	if (text == NULL)
 		return AUTH_PROTOCOL_ERROR;
+	if (a->secret != NULL && text_len > 0) {
+		a->answer = secret_dup(text, text_len);
+		a->answer_len = text_len;
+		return a->answer != NULL ? decide(a, out) : AUTH_FAILED;
+	}
 	fits = a->user != NULL && text_len > 0 && auth_user_check_plain(a->user, text, text_len);
 	/* where some secrets cost PBKDF2, all do */
 	if (kind_count(a, AUTH_SECRET_SCRAM) > 0 &&
@@ -318,6 +404,8 @@ step_sasl_final(struct client_auth *a, const uint8_t *msg, size_t len, struct bu
 
 	if (r != SCRAM_OK)
 		return refusal(r);
+	if (a->secret != NULL)
+		return decide(a, out);
 	if (a->user != NULL)
 		v = auth_user_derive(a->user, a->salt, a->salt_len, a->iterations);
 	if (v == NULL && mock == NULL)
@@ -337,7 +425,7 @@ client_auth_input(struct client_auth *a, const uint8_t *payload, size_t len, str
 	a->step = STEP_DONE;
 	switch (step) {
 	case STEP_PLAIN:
-		return step_plain(a, payload, len);
+		return step_plain(a, payload, len, out);
 	case STEP_MD5:
 		return step_md5(a, payload, len);
 	case STEP_SASL_INITIAL:

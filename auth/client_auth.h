@@ -16,12 +16,14 @@
 
 struct buf;
 struct client_auth;
+struct secret;
 struct userlist;
 
 enum auth_verdict {
-	AUTH_MORE,	    /* send what was appended and wait for a 'p' message */
-	AUTH_OK,	    /* send what was appended (SASLFinal, perhaps) and AuthenticationOk */
-	AUTH_FAILED,	    /* 28P01; what went wrong is nobody's business */
+	AUTH_WAIT,   /* nothing to send; what decides is on its way: see client_auth_recheck() */
+	AUTH_MORE,   /* send what was appended and wait for a 'p' message */
+	AUTH_OK,     /* send what was appended (SASLFinal, perhaps) and AuthenticationOk */
+	AUTH_FAILED, /* 28P01; what went wrong is nobody's business */
 	AUTH_PROTOCOL_ERROR /* 08P01: no client that speaks the protocol sends this */
 };
 
@@ -32,6 +34,9 @@ struct client_auth_offer {
 	int method; /* enum auth_type of proxy/config/config.h; HBA, LDAP and PAM always fail */
 	const char *user;	      /* of the startup message */
 	const struct userlist *users; /* NULL = no users */
+	/* Of the database, NULL = none: who is not on the list may come in with what it says. Lives as long as
+	 * the program. */
+	struct secret *secret;
 	bool tls;
 	const uint8_t
 	    *cb_hash; /* tls-server-end-point of our certificate (64 bytes at most), NULL = none */
@@ -51,6 +56,8 @@ struct client_auth *client_auth_new(const struct client_auth_offer *, struct buf
  * password: wipe it. */
 enum auth_verdict client_auth_input(struct client_auth *, const uint8_t *payload, size_t len,
     struct buf *out);
+/* After AUTH_WAIT, whenever `changed` of secrets.h was called: decides, or waits on. */
+enum auth_verdict client_auth_recheck(struct client_auth *, struct buf *out);
 /* Wipes it. NULL is harmless. */
 void client_auth_free(struct client_auth *);
 

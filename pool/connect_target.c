@@ -1,5 +1,6 @@
 #include "pool/connect_target.h"
 
+#include "auth/secret_version.h"
 #include "auth/userlist.h"
 #include "pool/connector.h"
 #include "pool/pool.h"
@@ -29,11 +30,29 @@ fill_protocols(struct connect_tls *t, const char *list)
 	t->max_protocol = v13 ? NULL : "TLSv1.2";
 }
 
+static void
+fill_by_secret(struct connect_target *t, const struct config_database *db,
+    const struct secret_version *v)
+{
+	if (db->user == NULL)
+		t->user = v->user;
+	t->password = v->password;
+	if (db->host == NULL && v->host != NULL) {
+		t->hosts = v->host;
+		if (v->port != 0 && db->port == CONFIG_SERVER_PORT)
+			t->port = v->port;
+	}
+	/* an entry that was given no dbname has its own name there */
+	if (v->dbname != NULL && (db->dbname == NULL || strcmp(db->dbname, db->name) == 0))
+		t->dbname = v->dbname;
+}
+
 void
 connect_target_fill(struct connect_target *t, const struct config *cfg,
-    const struct config_database *db, const struct pool *p, const struct userlist *users)
+    const struct config_database *db, const struct pool *p, const struct userlist *users,
+    const struct secret_version *version)
 {
-	const struct auth_user *u = userlist_find(users, p->user->name);
+	const struct auth_user *u = version == NULL ? userlist_find(users, p->user->name) : NULL;
 
 	t->hosts = config_host(cfg, db);
 	t->port = db->port;
@@ -42,6 +61,8 @@ connect_target_fill(struct connect_target *t, const struct config *cfg,
 	t->password = db->user != NULL && db->password != NULL ? db->password : NULL;
 	if (t->password == NULL && u != NULL)
 		t->password = auth_user_plain(u);
+	if (version != NULL)
+		fill_by_secret(t, db, version);
 	t->application_name = db->application_name;
 	t->client_encoding = db->client_encoding;
 	t->datestyle = db->datestyle;

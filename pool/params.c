@@ -242,6 +242,11 @@ put_reset(struct buf *sql, const char *name)
 static void
 put_set(struct buf *sql, const char *name, const char *value)
 {
+	/* that of the server's own login, see server_value() */
+	if (value[0] == '\0' && strcasecmp(name, "session_authorization") == 0) {
+		put_reset(sql, name);
+		return;
+	}
 	buf_printf(sql, "SELECT pg_catalog.set_config(");
 	params_quote(sql, name);
 	buf_put_u8(sql, ',');

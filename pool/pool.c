@@ -22,13 +22,14 @@ now_ms(const struct pool_local *l)
 static void
 note_oldest(struct pool_local *l)
 {
-	struct list_node *n;
+	struct list_node *n = list_first(&l->waiting);
+	uint64_t since = n == NULL ? UINT64_MAX
+				   : list_entry(n, struct pool_ticket, place)->since_ms;
 
 	if (l->pool->n_local == 1)
-		return;
-	n = list_first(&l->waiting);
-	atomic_store(&l->oldest_ms,
-	    n == NULL ? UINT64_MAX : list_entry(n, struct pool_ticket, place)->since_ms);
+		atomic_store_explicit(&l->oldest_ms, since, memory_order_relaxed);
+	else
+		atomic_store(&l->oldest_ms, since);
 }
 
 static void
@@ -107,6 +108,10 @@ on_server_deadline(struct deadline *d)
 
 	if (s->state != SERVER_IDLE)
 		return;
+	if (server_is_retired(s)) {
+		pool_close_server(s, "its credentials have been replaced");
+		return;
+	}
 	if (server_is_too_old(s, now)) {
 		pool_close_server(s, "server_lifetime");
 		return;
@@ -194,6 +199,10 @@ take_local(struct pool_local *l)
 			: list_first(&l->idle)) != NULL) {
 		struct server *s = take_idle(l, n);
 
+		if (server_is_retired(s)) {
+			pool_close_server(s, "its credentials have been replaced");
+			continue;
+		}
 		if (check_first(l, s))
 			continue;
 		make_active(l, s);
@@ -225,6 +234,10 @@ on_arrival(struct worker *w, struct letter *letter)
 	}
 	if (s->epoch != atomic_load_explicit(&s->pool->epoch, memory_order_relaxed)) {
 		pool_close_server(s, "close_needed");
+		return;
+	}
+	if (server_is_retired(s)) {
+		pool_close_server(s, "its credentials have been replaced");
 		return;
 	}
 	put_idle(l, s);
@@ -269,6 +282,19 @@ hungriest(struct pool_local *l, uint64_t since)
 	return best;
 }
 
+/* Idle servers of a user whom another has replaced end within seconds. */
+static void
+let_retire(struct pool_local *l)
+{
+	list_each(n, tmp, &l->idle)
+	{
+		struct server *s = list_entry(n, struct server, place);
+
+		if (server_is_retired(s))
+			server_arm_limits(s);
+	}
+}
+
 static void
 on_ask(struct worker *w, struct letter *letter)
 {
@@ -282,8 +308,12 @@ on_ask(struct worker *w, struct letter *letter)
 	while (pool_is_over_limit(l->pool) && !list_empty(&l->idle))
 		pool_close_server(list_entry(list_last(&l->idle), struct server, place),
 		    "the pool is larger than its limit");
+	let_retire(l);
+	if (atomic_exchange(&l->hurry, false))
+		loop_deadline_remove(&w->loop, &l->retry);
 	pool_dispatch(l);
 	pool_grow(l->pool, l->worker);
+	pool_share_pass_on(l->pool);
 	pool_unref(l->pool);
 }
 
@@ -296,6 +326,13 @@ pool_ask(struct pool_local *l)
 	l->ask.deliver = on_ask;
 	list_init(&l->ask.node);
 	worker_post(l->worker, &l->ask);
+}
+
+void
+pool_try_now(struct pool_local *l)
+{
+	atomic_store(&l->hurry, true);
+	pool_ask(l);
 }
 
 /* True when another worker has an idle server and was asked for it. */

@@ -23,6 +23,7 @@
 #define POOL_RETRY_MS	 50 /* between attempts while clients wait and nobody answers */
 
 struct server;
+struct secrets;
 struct pool;
 
 /* Why a ticket was refused. The texts are valid during the callback. */
@@ -90,6 +91,7 @@ struct pool_local {
 	atomic_int n_clients, n_clients_active;
 	struct letter ask; /* "somebody elsewhere is waiting" */
 	atomic_bool asked;
+	atomic_bool hurry;     /* opening is worth a try before `retry` */
 	struct deadline retry; /* try to open again; also the reserve pool */
 	bool dispatching;
 	struct pool *pool;
@@ -131,6 +133,7 @@ struct pool_worker {
 	struct connectors *connectors; /* NULL once the program ends */
 	struct config *cfg;	       /* references, owned */
 	struct userlist *users;
+	struct secrets *secrets; /* of the program; NULL = there are none */
 };
 
 static inline struct pool_worker *
@@ -175,6 +178,8 @@ void pool_close_idle(struct pool *, struct worker *, bool all, const char *reaso
 /* Wakes the worker of `l` from any thread: somebody may need its idle servers, or there is room now, or
  * min_pool_size wants more. */
 void pool_ask(struct pool_local *);
+/* The same, and a failure of before is no reason to wait any longer. */
+void pool_try_now(struct pool_local *);
 /* Why a server that nobody holds must not go to anybody else; NULL = it may. */
 const char *pool_reason_to_close(struct server *);
 /* More connections than the limit, which a reload has lowered. */
@@ -184,6 +189,9 @@ void pool_evict_one(struct pool_local *);
 
 /* Connections that are waited for are opened, as far as limits allow (pool_open.c). */
 void pool_grow(struct pool *, struct worker *);
+/* Counts one more connection against all limits, or against none: false when one is reached, or `limit` of
+ * the pool (0 = none). */
+bool pool_count_server(struct pool *, int limit, uint64_t now_ms);
 /* After a connection closed: its room is taken by who waits for it. */
 void pool_uncount_server(struct pool *, struct worker *);
 void pool_refuse_waiting(struct pool_local *);
@@ -199,8 +207,11 @@ struct welcome *pool_welcome(struct pool *);
 
 /* ---- limits that pools share (pool_share.c) ---- */
 
-/* Room was made under p's database or user: pools that wait for it may open connections. */
+/* Room was made under p's database or user: of the pools that wait for it, the one whose client has waited
+ * longest may open a connection. */
 void pool_share_room(struct pool *);
+/* That pool has taken what it can: what is left is for the next one. */
+void pool_share_pass_on(struct pool *);
 /* An idle connection of another pool under the limit that blocks p is closed. */
 void pool_share_evict(struct pool *);
 /* Counts a client against pool, database and user; FAULT_NONE, or the limit that is reached. */

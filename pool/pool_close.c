@@ -4,11 +4,21 @@
 #include "pool/server.h"
 #include "proxy/base/log.h"
 
+static bool
+is_over_quota(struct quota *q)
+{
+	int max = atomic_load_explicit(&q->max_servers, memory_order_relaxed);
+
+	return max > 0 && atomic_load_explicit(&q->n_servers, memory_order_relaxed) > max;
+}
+
 bool
 pool_is_over_limit(struct pool *p)
 {
 	int size = atomic_load_explicit(&p->rules.size, memory_order_relaxed);
 
+	if (is_over_quota(&p->db->quota) || is_over_quota(p->user))
+		return true;
 	return size > 0 &&
 	       atomic_load_explicit(&p->n_servers, memory_order_relaxed) >
 		   size + atomic_load_explicit(&p->rules.reserve_size, memory_order_relaxed);
@@ -41,6 +51,8 @@ pool_reason_to_close(struct server *s)
 	if (s->close_when_free ||
 	    s->epoch != atomic_load_explicit(&s->pool->epoch, memory_order_relaxed))
 		return "close_needed";
+	if (server_is_retired(s))
+		return "its credentials have been replaced";
 	if (atomic_load_explicit(&s->pool->db->paused, memory_order_relaxed))
 		return "the database is paused";
 	if (owes_room(l, &s->pool->db->quota, &s->pool->blocked_by_db) ||

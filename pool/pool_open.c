@@ -1,6 +1,9 @@
 /* pool_open.c -- opening server connections: how many, with which credentials, and what failure means. */
 #include "pool/pool.h"
 
+#include "auth/secret.h"
+#include "auth/secret_version.h"
+#include "auth/secrets.h"
 #include "auth/userlist.h"
 #include "pool/command.h"
 #include "pool/connect_target.h"
@@ -26,106 +29,9 @@ struct opening {
 	struct userlist *users; /* ... the password in here */
 	char *connect_query;
 	unsigned epoch;
+	struct secret *secret;		/* of the entry, or NULL; lives as long as the program */
+	struct secret_version *version; /* reference: user and password live in here */
 };
-
-/* ---- limits ---- */
-
-static bool
-take_one(atomic_int *n, int limit)
-{
-	int have = atomic_load(n);
-
-	do {
-		if (limit > 0 && have >= limit)
-			return false;
-	} while (!atomic_compare_exchange_weak(n, &have, have + 1));
-	return true;
-}
-
-/* Does anybody wait for a server of this pool? A pool without waiters must not make others give up room. */
-static bool
-is_waited_for(struct pool *p)
-{
-	for (int i = 0; i < p->n_local; i++)
-		if (atomic_load(&p->local[i].hungry) > 0)
-			return true;
-	return false;
-}
-
-static void
-set_blocked(atomic_bool *flag, struct quota *q, bool blocked, uint64_t now)
-{
-	if (atomic_exchange(flag, blocked) == blocked)
-		return;
-	if (atomic_fetch_add(&q->blocked, blocked ? 1 : -1) == 0)
-		atomic_store(&q->blocked_since_ms, now);
-}
-
-void
-pool_unblock(struct pool *p)
-{
-	if (is_waited_for(p))
-		return;
-	set_blocked(&p->blocked_by_db, &p->db->quota, false, 0);
-	set_blocked(&p->blocked_by_user, p->user, false, 0);
-}
-
-/* One more under a limit that pools share. Who finds it reached says so first and then looks once more:
- * pool_uncount_server() makes room first and then looks who is blocked. */
-static bool
-take_shared(struct quota *q, atomic_bool *flag, struct pool *p, uint64_t now)
-{
-	bool got = take_one(&q->n_servers, atomic_load(&q->max_servers));
-
-	if (!got) {
-		set_blocked(flag, q, is_waited_for(p), now);
-		got = take_one(&q->n_servers, atomic_load(&q->max_servers));
-	}
-	if (got)
-		set_blocked(flag, q, false, now);
-	return got;
-}
-
-/* Counts one more connection everywhere, or nowhere. */
-static bool
-count_server(struct pool *p, int limit, uint64_t now)
-{
-	if (!take_one(&p->n_servers, limit))
-		return false;
-	if (!take_shared(&p->db->quota, &p->blocked_by_db, p, now))
-		goto fail_db;
-	if (!take_shared(p->user, &p->blocked_by_user, p, now))
-		goto fail_user;
-	return true;
-fail_user:
-	atomic_fetch_sub(&p->db->quota.n_servers, 1);
-fail_db:
-	atomic_fetch_sub(&p->n_servers, 1);
-	/* an idle connection of another pool under the same limit makes room */
-	if (is_waited_for(p))
-		pool_share_evict(p);
-	return false;
-}
-
-void
-pool_uncount_server(struct pool *p, struct worker *w)
-{
-	bool others_wait;
-
-	atomic_fetch_sub(&p->user->n_servers, 1);
-	atomic_fetch_sub(&p->db->quota.n_servers, 1);
-	atomic_fetch_sub(&p->n_servers, 1);
-	others_wait = atomic_load(&p->db->quota.blocked) > 0 || atomic_load(&p->user->blocked) > 0;
-	if (others_wait) {
-		/* they come first; what they leave is taken a little later */
-		pool_share_room(p);
-		loop_deadline(&w->loop, &pool_local(p, w)->retry,
-		    loop_now_ms(&w->loop) + POOL_SLACK_MS);
-	} else {
-		pool_grow(p, w);
-	}
-	pool_unref(p);
-}
 
 /* ---- failure ---- */
 
@@ -198,6 +104,7 @@ opening_free(struct opening *o)
 	free(o->connect_query);
 	config_unref(o->cfg);
 	userlist_unref(o->users);
+	secret_version_unref(o->version);
 	explicit_bzero(o->job.key, sizeof(o->job.key));
 	free(o);
 }
@@ -254,6 +161,10 @@ arrived(struct opening *o, struct worker *w)
 		return;
 	}
 	s->epoch = o->epoch;
+	s->secret = o->version;
+	o->version = NULL;
+	if (s->secret != NULL)
+		secret_login_worked(o->secret, s->secret);
 	if (atomic_exchange(&p->failing, false))
 		log_info("%s/%s: the server can be reached again", p->db->quota.name,
 		    p->user->name);
@@ -304,6 +215,14 @@ retry_later(struct pool *p, struct worker *w)
 	loop_deadline(&w->loop, &pool_local(p, w)->retry, loop_now_ms(&w->loop) + (uint64_t)delay);
 }
 
+/* Did the server refuse a secret's user name or password? */
+static bool
+was_refused(const struct opening *o)
+{
+	return o->version != NULL &&
+	       (strcmp(o->job.sqlstate, "28P01") == 0 || strcmp(o->job.sqlstate, "28000") == 0);
+}
+
 static void
 on_opened(struct worker *w, struct connect_job *job)
 {
@@ -320,6 +239,11 @@ on_opened(struct worker *w, struct connect_job *job)
 		pool_grow(p, w);
 		return;
 	}
+	if (was_refused(o)) {
+		/* a rotation, most likely: clients wait until there is a version that is let in */
+		secret_login_refused(o->secret, o->version);
+		result = job->result = CONNECT_RETRY;
+	}
 	note_failure(p, job);
 	atomic_fetch_add(&p->next_host, 1);
 	opening_free(o);
@@ -331,26 +255,67 @@ on_opened(struct worker *w, struct connect_job *job)
 
 /* ---- opening ---- */
 
-/* The connection is counted already. */
 static void
-start(struct pool *p, struct worker *w)
+set_failure(struct pool *p, const char *sqlstate, const char *message)
 {
-	struct pool_worker *pw = pool_worker(w);
-	const struct config_database *db = config_find_database(pw->cfg, p->db->quota.name);
-	struct opening *o = calloc(1, sizeof(*o));
+	pthread_mutex_lock(&p->lock);
+	snprintf(p->fail_sqlstate, sizeof(p->fail_sqlstate), "%s", sqlstate);
+	snprintf(p->fail_message, sizeof(p->fail_message), "%s", message);
+	pthread_mutex_unlock(&p->lock);
+}
 
-	if (o == NULL || db == NULL)
-		goto fail;
-	o->cfg = config_ref(pw->cfg);
-	o->users = userlist_ref(pw->users);
-	o->pool = p; /* the reference of the counted server */
+/* The version to log in with, when the entry has secret=. False: there is none at present; the pool is told
+ * when that changes. */
+static bool
+take_version(struct opening *o, const struct config_database *db, struct secrets *secrets)
+{
+	char why[400];
+
+	if (db->secret == NULL)
+		return true;
+	o->secret = secrets != NULL ? secrets_find(secrets, db->secret) : NULL;
+	if (o->secret == NULL) {
+		snprintf(why, sizeof(why), "secret \"%.100s\" is no longer in the configuration",
+		    db->secret);
+	} else {
+		o->version = secret_login(o->secret);
+		if (o->version != NULL && (o->version->user != NULL || db->user != NULL))
+			return true;
+		if (o->version == NULL)
+			secret_why_not(o->secret, why, sizeof(why));
+		else
+			snprintf(why, sizeof(why),
+			    "secret \"%.100s\" names no user, and neither does the database's entry",
+			    db->secret);
+	}
+	set_failure(o->pool, "08006", why);
+	if (!atomic_exchange(&o->pool->failing, true))
+		log_warning("%s/%s: cannot connect to the server: %s", o->pool->db->quota.name,
+		    o->pool->user->name, why);
+	return false;
+}
+
+static void
+uncount(struct pool *p)
+{
+	/* not through pool_uncount_server(): it would try again at once */
+	pool_ref(p);
+	atomic_fetch_sub(&p->user->n_servers, 1);
+	atomic_fetch_sub(&p->db->quota.n_servers, 1);
+	atomic_fetch_sub(&p->n_servers, 1);
+	pool_unref(p);
+}
+
+static void
+launch(struct opening *o, const struct config_database *db, struct worker *w)
+{
+	struct pool *p = o->pool; /* the reference of the counted server */
+
 	/* a configuration that a reload has replaced already leads to the server of before: not to be kept */
 	o->epoch = atomic_load(&p->epoch);
-	if (pool_set_config() != NULL && pw->cfg != pool_set_config())
+	if (pool_set_config() != NULL && o->cfg != pool_set_config())
 		o->epoch--;
-	connect_target_fill(&o->target, o->cfg, db, p, o->users);
-	if (db->connect_query != NULL && (o->connect_query = strdup(db->connect_query)) == NULL)
-		goto fail_opening;
+	connect_target_fill(&o->target, o->cfg, db, p, o->users, o->version);
 	o->job.asker = w;
 	o->job.done = on_opened;
 	o->job.target = &o->target;
@@ -359,28 +324,45 @@ start(struct pool *p, struct worker *w)
 	atomic_fetch_add(&p->opening, 1);
 	atomic_store(&p->stay_on_host, db->load_balance_hosts == BALANCE_DISABLE);
 	pool_ref(p);
-	connector_connect(pw->connectors, &o->job);
-	return;
+	connector_connect(pool_worker(w)->connectors, &o->job);
+}
+
+/* The connection is counted already. False: none is on its way. */
+static bool
+start(struct pool *p, struct worker *w)
+{
+	struct pool_worker *pw = pool_worker(w);
+	const struct config_database *db = config_find_database(pw->cfg, p->db->quota.name);
+	struct opening *o = calloc(1, sizeof(*o));
+	char gone[160];
+
+	if (db == NULL) {
+		snprintf(gone, sizeof(gone), "database \"%.63s\" is no longer in the configuration",
+		    p->db->quota.name);
+		set_failure(p, "3D000", gone);
+		atomic_store(&p->failing, true);
+		refuse_everywhere(p, w);
+	}
+	if (o == NULL || db == NULL)
+		goto fail;
+	o->pool = p;
+	o->cfg = config_ref(pw->cfg);
+	o->users = userlist_ref(pw->users);
+	if (db->connect_query != NULL && (o->connect_query = strdup(db->connect_query)) == NULL)
+		goto fail_opening;
+	if (!take_version(o, db, pw->secrets))
+		goto fail_opening;
+	launch(o, db, w);
+	return true;
 fail_opening:
 	opening_free(o);
 	o = NULL;
 fail:
+	if (db != NULL)
+		retry_later(p, w);
 	free(o);
-	if (db == NULL) {
-		pthread_mutex_lock(&p->lock);
-		snprintf(p->fail_sqlstate, sizeof(p->fail_sqlstate), "3D000");
-		snprintf(p->fail_message, sizeof(p->fail_message),
-		    "database \"%.63s\" is no longer in the configuration", p->db->quota.name);
-		pthread_mutex_unlock(&p->lock);
-		atomic_store(&p->failing, true);
-		refuse_everywhere(p, w);
-	}
-	pool_ref(p);
-	/* not through pool_uncount_server(): it would try again at once */
-	atomic_fetch_sub(&p->user->n_servers, 1);
-	atomic_fetch_sub(&p->db->quota.n_servers, 1);
-	atomic_fetch_sub(&p->n_servers, 1);
-	pool_unref(p);
+	uncount(p);
+	return false;
 }
 
 /* How many more connections somebody waits for; *reserve when one has waited long enough for the reserve. */
@@ -429,9 +411,10 @@ pool_grow(struct pool *p, struct worker *w)
 		return; /* an attempt is due shortly */
 	for (want = wanted(p, w, &reserve); want > 0; want--) {
 		if (atomic_load(&p->opening) >= POOL_OPENING_MAX ||
-		    !count_server(p, size == 0 ? 0 : size + (reserve ? extra : 0), now))
+		    !pool_count_server(p, size == 0 ? 0 : size + (reserve ? extra : 0), now))
 			break;
-		start(p, w);
+		if (!start(p, w))
+			break;
 	}
 	if (want > 0 && extra > 0 && !reserve && !list_empty(&l->waiting)) {
 		int64_t patience = atomic_load(&p->rules.reserve_timeout);

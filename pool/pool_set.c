@@ -159,12 +159,20 @@ find_pool(struct database *db, struct quota *user, const char *replication, uint
 	return NULL;
 }
 
+/* The user of all pools of an entry, whoever the client is; NULL = the client's own. */
+static const char *
+fixed_user(const struct config_database *entry)
+{
+	return entry->user != NULL ? entry->user : entry->secret;
+}
+
 static enum fault
 get(const struct config *cfg, const struct config_database *entry, const char *database,
     const char *user, const char *replication, struct pool **out)
 {
 	struct database *db = find_or_make_database(cfg, database);
-	struct quota *u = find_or_make_user(cfg, entry->user != NULL ? entry->user : user);
+	const char *fixed = fixed_user(entry);
+	struct quota *u = find_or_make_user(cfg, fixed != NULL ? fixed : user);
 	uint64_t hash;
 	struct pool *p;
 
@@ -288,7 +296,7 @@ same_server(const struct config *a, const struct config_database *x, const struc
 		return x == y;
 	return same_text(config_host(a, x), config_host(b, y)) && x->port == y->port &&
 	       same_text(x->dbname, y->dbname) && same_text(x->user, y->user) &&
-	       same_text(x->password, y->password) &&
+	       same_text(x->password, y->password) && same_text(x->secret, y->secret) &&
 	       same_text(x->connect_query, y->connect_query) &&
 	       same_text(x->client_encoding, y->client_encoding) &&
 	       same_text(x->datestyle, y->datestyle) && same_text(x->timezone, y->timezone) &&
@@ -344,13 +352,33 @@ pool_set_fill(const struct config *cfg)
 		const struct config_database *db = &cfg->databases[i];
 		struct pool *p;
 
-		if (db->user == NULL || strcmp(db->name, "*") == 0)
+		if (fixed_user(db) == NULL || strcmp(db->name, "*") == 0)
 			continue;
-		if (pool_set_get(cfg, db->name, db->user, NULL, &p) != FAULT_NONE)
+		if (pool_set_get(cfg, db->name, fixed_user(db), NULL, &p) != FAULT_NONE)
 			continue;
 		p->forced_user = true;
 		if (atomic_load(&p->rules.min_size) > 0)
 			pool_ask(&p->local[0]);
 		pool_unref(p);
 	}
+}
+
+void
+pool_set_secret_changed(const struct config *cfg, const char *secret)
+{
+	struct pool **pools;
+	size_t n = pool_set_pools(&pools);
+
+	for (size_t i = 0; i < n; i++) {
+		const struct config_database *db = config_find_database(cfg,
+		    pools[i]->db->quota.name);
+
+		if (db != NULL && same_text(db->secret, secret)) {
+			atomic_store(&pools[i]->refused_until_ms, 0);
+			for (int w = 0; w < pools[i]->n_local; w++)
+				pool_try_now(&pools[i]->local[w]);
+		}
+		pool_unref(pools[i]);
+	}
+	free(pools);
 }

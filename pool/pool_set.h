@@ -23,13 +23,17 @@ const struct config *pool_set_config(void);
  * address or credentials changed. From the main thread. */
 void pool_set_apply(const struct config *old, const struct config *cfg);
 
-/* A reference to the pool in which this client belongs. FAULT_NO_DATABASE, FAULT_DISABLED, FAULT_MEMORY.
+/* A reference to the pool in which this client belongs. With secret= and without user= its user goes by the
+ * name of the secret, whoever logs in. FAULT_NO_DATABASE, FAULT_DISABLED, FAULT_MEMORY.
  * The user of the pool is the forced user of the database entry if it has one. */
 enum fault pool_set_get(const struct config *, const char *database, const char *user,
     const char *replication, struct pool **);
 /* The client's own limits: [users] and max_user_client_connections go by the name it logged in with. */
 struct quota *pool_set_user(const struct config *, const char *name);
 
+/* Something about that entry of [secrets] has changed: who waits for a server by it tries again, and
+ * servers of a replaced user end. */
+void pool_set_secret_changed(const struct config *, const char *secret);
 /* Opens what min_pool_size asks for. */
 void pool_set_fill(const struct config *);
 

@@ -5,34 +5,112 @@
 
 #include <stdlib.h>
 
-static int
-hungry_local(const struct pool *p)
+/* ---- room ---- */
+
+/* Since when the longest waiting client of a pool waits, and on which worker; UINT64_MAX = nobody does. */
+static uint64_t
+waits_since(const struct pool *p, int *where)
 {
-	for (int i = 0; i < p->n_local; i++)
-		if (atomic_load(&p->local[i].hungry) > 0)
-			return i;
-	return -1;
+	uint64_t since = UINT64_MAX;
+
+	for (int i = 0; i < p->n_local; i++) {
+		uint64_t oldest = atomic_load(&p->local[i].oldest_ms);
+
+		if (oldest < since) {
+			since = oldest;
+			*where = i;
+		}
+	}
+	return since;
+}
+
+struct looking {
+	const struct pool *from;
+	bool by_db, by_user; /* under which limits of `from` there is room */
+	/* the best so far; what comes before `after` in the order of waiting had its turn */
+	uint64_t after, since;
+	const struct pool *after_pool;
+	struct pool *best;
+	int where;
+};
+
+/* Those who have waited equally long are in the order of their addresses. */
+static bool
+comes_before(uint64_t since, const struct pool *p, uint64_t other_since, const struct pool *other)
+{
+	return since < other_since || (since == other_since && (uintptr_t)p < (uintptr_t)other);
 }
 
 static void
-wake_if_blocked(void *arg, struct pool *q)
+look_if_blocked(void *arg, struct pool *q)
 {
-	const struct pool *p = arg;
-	int i;
+	struct looking *k = arg;
+	uint64_t since;
+	int where = 0;
 
-	if (q == p || !((q->db == p->db && atomic_load(&q->blocked_by_db)) ||
-			  (q->user == p->user && atomic_load(&q->blocked_by_user))))
+	if (q == k->from ||
+	    !((k->by_db && q->db == k->from->db && atomic_load(&q->blocked_by_db)) ||
+		(k->by_user && q->user == k->from->user && atomic_load(&q->blocked_by_user))))
 		return;
-	i = hungry_local(q);
-	if (i >= 0)
-		pool_ask(&q->local[i]);
+	since = waits_since(q, &where);
+	if (since == UINT64_MAX || !comes_before(k->after, k->after_pool, since, q) ||
+	    (k->best != NULL && !comes_before(since, q, k->since, k->best)))
+		return;
+	k->best = q;
+	k->since = since;
+	k->where = where;
+}
+
+static void
+ask_next(struct looking *k)
+{
+	pool_set_each_pool(look_if_blocked, k);
+	if (k->best != NULL)
+		pool_ask(&k->best->local[k->where]);
 }
 
 void
 pool_share_room(struct pool *p)
 {
-	pool_set_each_pool(wake_if_blocked, p);
+	struct looking db = { .from = p, .by_db = true }, user = { .from = p, .by_user = true };
+
+	if (atomic_load(&p->db->quota.blocked) > 0)
+		ask_next(&db);
+	if (atomic_load(&p->user->blocked) > 0)
+		ask_next(&user);
 }
+
+static bool
+has_room_for_others(struct quota *q, atomic_bool *self)
+{
+	int max;
+
+	if (atomic_load_explicit(&q->blocked, memory_order_relaxed) <= (atomic_load(self) ? 1 : 0))
+		return false;
+	max = atomic_load(&q->max_servers);
+	return max == 0 || atomic_load(&q->n_servers) < max;
+}
+
+void
+pool_share_pass_on(struct pool *p)
+{
+	struct looking k = { .from = p,
+		.by_db = has_room_for_others(&p->db->quota, &p->blocked_by_db),
+		.by_user = has_room_for_others(p->user, &p->blocked_by_user) };
+	int where = 0;
+
+	if (!k.by_db && !k.by_user)
+		return;
+	/* strictly onwards in the order of waiting: it comes to an end */
+	k.after = waits_since(p, &where);
+	if (k.after == UINT64_MAX)
+		k.after = 0;
+	else
+		k.after_pool = p;
+	ask_next(&k);
+}
+
+/* ---- eviction ---- */
 
 struct evict_letter {
 	struct letter letter;

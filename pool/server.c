@@ -1,3 +1,4 @@
+#include "auth/secret_version.h"
 #include "pool/server.h"
 
 #include "pool/connector.h"
@@ -8,6 +9,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -44,6 +46,8 @@ reported(const char *text, size_t len)
 		at = value + strlen(value) + 1;
 		if (params_is_fixed(name))
 			continue;
+		if (strcasecmp(name, "session_authorization") == 0)
+			value = "";
 		next = params_with(p, name, value);
 		if (next == NULL) {
 			params_unref(p);
@@ -52,6 +56,21 @@ reported(const char *text, size_t len)
 		p = next;
 	}
 	return p;
+}
+
+static bool
+note_login_user(struct server *s, const char *text, size_t len)
+{
+	for (const char *at = text; at < text + len;) {
+		const char *value = at + strlen(at) + 1;
+
+		if (strcasecmp(at, "session_authorization") == 0) {
+			s->login_user = strdup(value);
+			return s->login_user != NULL;
+		}
+		at = value + strlen(value) + 1;
+	}
+	return true;
 }
 
 struct server *
@@ -64,7 +83,8 @@ server_adopt(struct connect_job *job, struct pool *pool, struct worker *w)
 	s->key = malloc(job->key_len + 1u);
 	s->peer = malloc(sizeof(*s->peer));
 	s->params = reported(job->params, job->params_len);
-	if (s->key == NULL || s->peer == NULL || s->params == NULL)
+	if (s->key == NULL || s->peer == NULL || s->params == NULL ||
+	    !note_login_user(s, job->params, job->params_len))
 		goto fail_server;
 	s->reported = params_ref(s->params);
 	memcpy(s->key, job->key, job->key_len);
@@ -95,6 +115,7 @@ fail_server:
 	params_unref(s->params);
 	free(s->key);
 	free(s->peer);
+	free(s->login_user);
 	free(s);
 fail:
 	connector_finish(job->pg);
@@ -126,6 +147,7 @@ server_free(struct server *s)
 	server_statements_release(&s->statements);
 	params_unref(s->params);
 	params_unref(s->reported);
+	secret_version_unref(s->secret);
 	buf_release(&s->in);
 	stream_detach(&s->stream);
 	/* the descriptor and the SSL are libpq's to free */
@@ -136,6 +158,7 @@ server_free(struct server *s)
 	explicit_bzero(s->key, s->key_len);
 	free(s->key);
 	free(s->peer);
+	free(s->login_user);
 	free(s);
 }
 
@@ -185,7 +208,7 @@ server_is_clean(const struct server *s)
 
 /* ---- requests ---- */
 
-struct server_note server_unnamed_note;
+struct server_note server_unnamed_note, server_unnamed_ours;
 
 static void
 settled(void *owner, const struct request *r, bool ok)
@@ -199,11 +222,14 @@ settled(void *owner, const struct request *r, bool ok)
 		s->notes_before--;
 	else
 		s->notes_now--;
-	if (note == &server_unnamed_note) {
+	if (note == &server_unnamed_note || note == &server_unnamed_ours) {
+		if (note == &server_unnamed_note)
+			s->unnamed_notes--;
 		if (ok)
 			return;
 		s->unnamed_of = 0;
-		if (s->holder != NULL)
+		/* one that was sent behind it counts; one that was put in is put in again */
+		if (note == &server_unnamed_note && s->unnamed_notes == 0 && s->holder != NULL)
 			s->holder->ops->settled(s->holder, s, r, ok);
 		return;
 	}
@@ -245,6 +271,8 @@ server_expect(struct server *s, enum request_kind kind, enum request_fate fate,
 	}
 	if (note != NULL && !note->no_matter)
 		s->notes_now++;
+	if (note == &server_unnamed_note)
+		s->unnamed_notes++;
 	return requests_push(&s->requests, kind, fate, note, &requests_ops, s);
 }
 
@@ -280,6 +308,15 @@ server_forget_unreported(struct server *s)
 	s->params = f.kept;
 }
 
+const char *
+server_value(const struct server *s, const char *name, const char *value)
+{
+	if (s->login_user != NULL && strcasecmp(name, "session_authorization") == 0 &&
+	    strcmp(value, s->login_user) == 0)
+		return "";
+	return value;
+}
+
 static bool
 take_parameter(struct server *s, const uint8_t *payload, size_t n)
 {
@@ -291,7 +328,7 @@ take_parameter(struct server *s, const uint8_t *payload, size_t n)
 		return false;
 	if (params_is_fixed(name))
 		return true;
-	p = params_with(s->params, name, value);
+	p = params_with(s->params, name, server_value(s, name, value));
 	if (p != NULL)
 		s->params = p;
 	else

@@ -18,6 +18,7 @@ struct server;
 struct pool;
 struct params;
 struct connect_job;
+struct secret_version;
 
 enum server_state {
 	SERVER_IDLE,   /* ready for anybody */
@@ -51,8 +52,9 @@ struct server_note {
 	bool no_matter; /* nothing that is sent later depends on how it ends */
 };
 
-/* The note of an unnamed Parse that is passed on; nothing is allocated for it. */
-extern struct server_note server_unnamed_note;
+/* The notes of what changes the unnamed statement: a Parse of the holder's; a Parse or Close that was put in.
+ * Nothing is allocated for them. */
+extern struct server_note server_unnamed_note, server_unnamed_ours;
 
 struct server {
 	struct stream stream;
@@ -71,7 +73,8 @@ struct server {
 	struct params *params;	 /* what the session on the server has now */
 	struct params *reported; /* as it was at connect: the names that the server reports */
 	struct server_statements statements;
-	uint64_t unnamed_of; /* token of the unnamed statement it has; 0 = not known */
+	uint64_t unnamed_of;	/* token of the unnamed statement it has; 0 = not known */
+	uint32_t unnamed_notes; /* unsettled ones of the holder's: if the last fails, it has none */
 	/* Notes still unsettled, of the segment (up to a Sync) that is being sent and of earlier ones. What an
 	 * error in an earlier one undoes must not be built upon: see server_is_unsure(). */
 	uint32_t notes_now, notes_before;
@@ -83,6 +86,8 @@ struct server {
 	bool parked;		  /* clean, but waits for them to be over */
 	bool doomed;		  /* closed, but they still point here */
 	unsigned epoch; /* of the pool when it was opened: older ones are closed when free */
+	struct secret_version *secret; /* it logged in with (reference), NULL = not with one */
+	char *login_user;	       /* session_authorization at connect, NULL = not reported */
 
 	void *pg; /* for connector_finish() only */
 	uint32_t backend_pid;
@@ -126,6 +131,11 @@ void server_forget_unreported(struct server *);
  * (n = payload bytes) unless it is a large one of type D, d, E, N, T, t, V or A, which are not looked into. */
 enum request_verdict server_answer(struct server *, uint8_t type, const uint8_t *payload, size_t n);
 
+/* A parameter's value as sets of parameters keep it: the session_authorization that a server was opened with is
+ * "" there, its default, since servers of one pool may log in as different users. */
+const char *server_value(const struct server *, const char *name, const char *value);
+/* Its credentials have been replaced by another user's, or are about to end. */
+bool server_is_retired(const struct server *);
 /* Older than server_lifetime (spread a little, so that those opened together do not end together). */
 bool server_is_too_old(const struct server *, uint64_t now_ms);
 /* Sets the deadline of an idle server to the earlier of its life and idle limits. */

@@ -2,8 +2,11 @@
 #include "pool/pool.h"
 #include "pool/server.h"
 
+#include "auth/secret_version.h"
 #include "proxy/base/log.h"
 #include "proxy/wire/pgmsg.h"
+
+#define RETIRE_MS 5000 /* within which the idle servers of a replaced user end */
 
 static void
 drop_bytes(struct server_sink *sink, const uint8_t *p, size_t n)
@@ -38,6 +41,12 @@ server_idle_input(struct server *s)
 }
 
 bool
+server_is_retired(const struct server *s)
+{
+	return s->secret != NULL && atomic_load_explicit(&s->secret->retired, memory_order_relaxed);
+}
+
+bool
 server_is_too_old(const struct server *s, uint64_t now)
 {
 	uint64_t life = (uint64_t)atomic_load_explicit(&s->pool->rules.server_lifetime,
@@ -57,5 +66,8 @@ server_arm_limits(struct server *s)
 
 	if (idle > 0 && s->idle_since_ms + idle < at)
 		at = s->idle_since_ms + idle;
+	/* not all at once: each is likely to be replaced by a new login */
+	if (server_is_retired(s))
+		at = loop_now_ms(&s->worker->loop) + s->id * 7919 % RETIRE_MS;
 	loop_deadline(&s->worker->loop, &s->deadline, at);
 }

@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 struct welcome *
 welcome_new(const char *reported, size_t len, struct params *session)
@@ -20,7 +21,7 @@ welcome_new(const char *reported, size_t len, struct params *session)
 	while (at < reported + len) {
 		const char *value = at + strlen(at) + 1, *next = value + strlen(value) + 1;
 
-		if (params_is_fixed(at)) {
+		if (params_is_fixed(at) || strcasecmp(at, "session_authorization") == 0) {
 			memcpy(w->fixed + w->len, at, (size_t)(next - at));
 			w->len += (size_t)(next - at);
 		}

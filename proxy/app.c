@@ -8,6 +8,7 @@
 #include "proxy/app_config.h"
 #include "proxy/app_listen.h"
 #include "proxy/app_process.h"
+#include "proxy/app_secrets.h"
 #include "proxy/base/log.h"
 #include "proxy/config/config.h"
 #include "proxy/session/session.h"
@@ -47,6 +48,7 @@ make_worker(struct app *a, int i)
 	pw->n_workers = a->n_workers;
 	pw->cfg = config_ref(a->cfg);
 	pw->users = userlist_ref(a->env->users);
+	pw->secrets = a->secrets;
 	w->pools = pw;
 	return session_set_init(w, &a->totals, a->env, a->workers, a->n_workers);
 }
@@ -56,7 +58,7 @@ make_workers(struct app *a)
 {
 	a->n_workers = worker_count(a->cfg);
 	a->workers = calloc((size_t)a->n_workers, sizeof(*a->workers));
-	if (a->workers == NULL || worker_init(&a->main, "main", -1) == -1)
+	if (a->workers == NULL)
 		return -1;
 	for (int i = 0; i < a->n_workers; i++)
 		if (make_worker(a, i) == -1)
@@ -88,6 +90,10 @@ app_start(struct app *a)
 {
 	char err[512];
 
+	if (worker_init(&a->main, "main", -1) == -1 || app_secrets_init(a) == -1) {
+		log_line(LOG_LEVEL_FATAL, "out of memory");
+		return -1;
+	}
 	a->env = app_config_load(a, err, sizeof(err));
 	if (a->env == NULL)
 		return -1;
@@ -107,6 +113,7 @@ app_start(struct app *a)
 		log_line(LOG_LEVEL_FATAL, "cannot start threads");
 		return -1;
 	}
+	app_secrets_commit(a);
 	app_admin_start(a);
 	app_listen_start(a);
 	pool_set_fill(a->cfg);
@@ -135,6 +142,7 @@ adopt_env(struct app *a, struct session_env *fresh)
 	a->env = fresh;
 	a->cfg = config_ref(fresh->cfg);
 	(void)app_config_log(a, a->cfg);
+	app_secrets_commit(a);
 	app_config_spread(a, old);
 	session_env_unref(old_env);
 	config_unref(old);
@@ -152,6 +160,7 @@ app_reload(struct app *a, char *err, size_t errlen)
 	config_diff(a->cfg, fresh->cfg, log_change, NULL);
 	if (config_keep_fixed(fresh->cfg, a->cfg) == -1) {
 		snprintf(err, errlen, "out of memory");
+		app_secrets_discard(a);
 		session_env_unref(fresh);
 		return false;
 	}
@@ -352,6 +361,8 @@ app_stop(struct app *a)
 		free(pw);
 		worker_destroy(&a->workers[i]);
 	}
+	app_secrets_revoke(a);
+	app_secrets_free(a);
 	app_process_end(a);
 	worker_destroy(&a->main);
 	free(a->workers);

@@ -14,7 +14,10 @@
 
 struct config;
 struct connectors;
+struct https_calls;
 struct listeners;
+struct secrets;
+struct secrets_plan;
 struct userlist;
 
 enum app_shutdown {
@@ -36,6 +39,10 @@ struct app {
 	struct worker *workers;
 	int n_workers;
 	struct connectors *connectors;
+	struct https_calls *calls; /* on main's loop */
+	struct secrets *secrets;
+	struct secrets_plan
+	    *plan; /* of the configuration that was read last, until it is in force */
 	struct listeners *listeners;
 	enum app_shutdown shutdown;
 	int exit_code;

@@ -1,5 +1,6 @@
 #include "proxy/app_admin.h"
 
+#include "auth/secrets.h"
 #include "pool/pool.h"
 #include "pool/pool_set.h"
 #include "pool/pool_view.h"
@@ -168,6 +169,12 @@ deliver_errand(struct worker *main_thread, struct letter *l)
 		break;
 	case CONSOLE_SHUTDOWN:
 		end(e);
+		break;
+	case CONSOLE_REFRESH:
+		if (secrets_refresh(admin.app->secrets, c->name))
+			answer(e, FAULT_NONE, NULL);
+		else
+			answer(e, FAULT_CONSOLE_OBJECT, "no such secret");
 		break;
 	default:
 		answer(e, FAULT_CONSOLE_SYNTAX, NULL);

@@ -1,9 +1,11 @@
 #include "proxy/app_config.h"
 
+#include "auth/secrets.h"
 #include "auth/userlist.h"
 #include "pool/pool.h"
 #include "pool/pool_set.h"
 #include "proxy/app.h"
+#include "proxy/app_secrets.h"
 #include "proxy/base/log.h"
 #include "proxy/base/tls.h"
 #include "proxy/config/config.h"
@@ -95,7 +97,7 @@ load_users(struct session_env *e, struct faults *f)
 }
 
 static struct session_env *
-complete(struct config *cfg, struct faults *f)
+complete(struct app *a, struct config *cfg, struct faults *f)
 {
 	struct session_env *e = calloc(1, sizeof(*e));
 	bool ok = e != NULL;
@@ -110,8 +112,12 @@ complete(struct config *cfg, struct faults *f)
 	ok &= load_users(e, f);
 	ok &= load_tls(e, f);
 	ok &= check_server_tls(cfg, f);
+	app_secrets_discard(a);
+	a->plan = secrets_prepare(a->secrets, cfg, say, f);
+	ok &= a->plan != NULL;
 	if (ok)
 		return e;
+	app_secrets_discard(a);
 	session_env_unref(e);
 	return NULL;
 }
@@ -122,9 +128,8 @@ app_config_with(struct app *a, struct config *cfg, char *err, size_t errlen)
 	struct faults f = { err, errlen, 0 };
 	struct session_env *e;
 
-	(void)a;
 	err[0] = '\0';
-	e = complete(cfg, &f);
+	e = complete(a, cfg, &f);
 	if (e == NULL && err[0] == '\0')
 		snprintf(err, errlen, "out of memory");
 	return e;

@@ -2,6 +2,7 @@
 
 #include "proxy/app.h"
 #include "proxy/base/log.h"
+#include "proxy/base/secure.h"
 #include "proxy/config/config.h"
 
 #include <errno.h>
@@ -88,11 +89,13 @@ become_daemon(void)
 {
 	int fd;
 
+	secure_before_fork();
 	switch (fork()) {
 	case -1:
 		log_line(LOG_LEVEL_FATAL, "fork: %s", strerror(errno));
 		return -1;
 	case 0:
+		secure_after_fork();
 		break;
 	default:
 		_exit(0);

@@ -23,7 +23,7 @@ struct source_form {
 int source_form_init(struct source_form *, const struct config_secret *, char *err, size_t errlen);
 void source_form_release(struct source_form *); /* of all zeros is harmless */
 /* As secret_value_parse(). */
-int source_form_read(const struct source_form *, struct secret_value *, const char *text, size_t len,
-    char *err, size_t errlen);
+int source_form_read(const struct source_form *, struct secret_value *, const char *text,
+    size_t len, char *err, size_t errlen);
 
 #endif

@@ -78,7 +78,8 @@ source_text_encode(struct buf *b, const char *text, size_t len, bool keep_slash)
 	for (size_t i = 0; i < len; i++) {
 		unsigned char c = (unsigned char)text[i];
 
-		if (c < 0x80 && (isalnum(c) || strchr("-._~", c) != NULL || (keep_slash && c == '/')))
+		if (c != 0 && c < 0x80 &&
+		    (isalnum(c) || strchr("-._~", c) != NULL || (keep_slash && c == '/')))
 			buf_put_u8(b, c);
 		else
 			buf_printf(b, "%%%02X", c);
@@ -94,6 +95,13 @@ source_text_plain(const char *text)
 		if (*text <= ' ' || *text > '~')
 			return false;
 	return true;
+}
+
+void
+source_text_trim_slashes(char *text)
+{
+	for (size_t n = strlen(text); n != 0 && text[n - 1] == '/'; n--)
+		text[n - 1] = '\0';
 }
 
 int

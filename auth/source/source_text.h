@@ -19,6 +19,9 @@ void source_text_encode(struct buf *, const char *text, size_t len, bool keep_sl
 /* May this be in a URL's path or a header as it is: printable ASCII without blanks, at least one? */
 bool source_text_plain(const char *text);
 
+/* Takes the slashes off its end. */
+void source_text_trim_slashes(char *text);
+
 /* A document with its tape. */
 struct source_json {
 	struct json json;

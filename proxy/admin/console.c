@@ -142,6 +142,7 @@ enum arguments {
 	TAKES_VIEW,
 	TAKES_SETTING,
 	TAKES_MANNER,
+	TAKES_SECRET,
 	IS_NOT_SERVED,
 };
 
@@ -162,6 +163,7 @@ static const struct {
 	{ "ENABLE", CONSOLE_ENABLE, TAKES_NAME, true, "ENABLE <db>" },
 	{ "RECONNECT", CONSOLE_RECONNECT, MAY_TAKE_NAME, true, "RECONNECT [<db>]" },
 	{ "KILL_CLIENT", CONSOLE_KILL_CLIENT, TAKES_NUMBER, true, "KILL_CLIENT <id>" },
+	{ "REFRESH", CONSOLE_REFRESH, TAKES_SECRET, true, "REFRESH SECRET <name>" },
 	{ "SHUTDOWN", CONSOLE_SHUTDOWN, TAKES_MANNER, true,
 	    "SHUTDOWN [WAIT_FOR_SERVERS|WAIT_FOR_CLIENTS]" },
 	{ "KILL", CONSOLE_EMPTY, IS_NOT_SERVED, true, NULL },
@@ -279,6 +281,16 @@ parse_manner(struct console_command *c, const struct words *w, char *err, size_t
 }
 
 static enum fault
+parse_secret(struct console_command *c, const struct words *w, char *err, size_t errlen)
+{
+	if (w->n != 3 || !is_word(w, 1, "SECRET"))
+		return bad(FAULT_CONSOLE_SYNTAX, err, errlen,
+		    "REFRESH is written REFRESH SECRET name", NULL);
+	c->name = w->text[2];
+	return FAULT_NONE;
+}
+
+static enum fault
 parse_number(struct console_command *c, const struct words *w, char *err, size_t errlen)
 {
 	char *end;
@@ -308,6 +320,8 @@ parse_arguments(struct console_command *c, enum arguments takes, const struct wo
 		return parse_manner(c, w, err, errlen);
 	case TAKES_NUMBER:
 		return parse_number(c, w, err, errlen);
+	case TAKES_SECRET:
+		return parse_secret(c, w, err, errlen);
 	case IS_NOT_SERVED:
 		return bad(FAULT_CONSOLE_SYNTAX, err, errlen, "this version does not serve",
 		    w->text[0]);

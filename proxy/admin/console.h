@@ -57,6 +57,7 @@ enum console_verb {
 	CONSOLE_ENABLE,
 	CONSOLE_RECONNECT,
 	CONSOLE_KILL_CLIENT,
+	CONSOLE_REFRESH, /* a secret by its name */
 	CONSOLE_SHUTDOWN,
 };
 

@@ -1,5 +1,7 @@
 #include "proxy/base/loop.h"
 
+#include "proxy/base/loop_memory.h"
+
 #include <stddef.h>
 #include <time.h>
 
@@ -51,6 +53,8 @@ on_timer(struct ev_loop *ev, ev_timer *t, int revents)
 int
 loop_init(struct loop *l)
 {
+	if (loop_memory_init() == -1)
+		return -1;
 	l->ev = ev_loop_new(EVBACKEND_EPOLL | EVFLAG_NOENV);
 	if (l->ev == NULL)
 		return -1;

@@ -118,6 +118,15 @@ config_find_secret(const struct config *cfg, const char *name)
 	return bsearch(name, cfg->secrets, cfg->n_secrets, sizeof(*cfg->secrets), compare_secret);
 }
 
+bool
+config_secret_equal(const struct config_secret *a, const struct config_secret *b)
+{
+	for (size_t i = 0; i < config_entry_secrets.n_fields; i++)
+		if (!config_field_equal(&config_entry_secrets.fields[i], a, b))
+			return false;
+	return true;
+}
+
 const char *
 config_host(const struct config *cfg, const struct config_database *db)
 {

@@ -32,6 +32,8 @@ enum auth_type {
 enum tls_mode { TLS_DISABLE, TLS_ALLOW, TLS_PREFER, TLS_REQUIRE, TLS_VERIFY_CA, TLS_VERIFY_FULL };
 enum balance_hosts { BALANCE_ROUND_ROBIN, BALANCE_DISABLE };
 
+#define CONFIG_SERVER_PORT 5432 /* of a database whose entry names none */
+
 /* A line of [databases]. Numbers and pool_mode: -1 = as the global option (query_wait_timeout: as
  * the user). */
 struct config_database {
@@ -138,6 +140,9 @@ const struct config_database *config_find_database(const struct config *cfg, con
 const struct config_user *config_find_user(const struct config *cfg,
     const char *name); /* NULL: not listed */
 const struct config_secret *config_find_secret(const struct config *cfg, const char *name);
+
+/* Do two entries of [secrets] say the same? */
+bool config_secret_equal(const struct config_secret *, const struct config_secret *);
 
 /* Where to look for the servers of db: its host, else the Unix socket directory, else /tmp. Never
  * NULL. */

@@ -163,7 +163,7 @@ check_auth(const struct check *check)
 	if (cfg->auth_type == AUTH_TRUST && missing(check, cfg->auth_file))
 		config_report_warning(check->report, AT(auth_type),
 		    "auth_type=trust without auth_file: no user is known");
-	if (cfg->auth_type > AUTH_TRUST && missing(check, cfg->auth_file))
+	if (cfg->auth_type > AUTH_TRUST && missing(check, cfg->auth_file) && cfg->n_secrets == 0)
 		config_report_error(check->report, AT(auth_type),
 		    "auth_type=%s: found no auth_file, expected the list of users and secrets",
 		    type);

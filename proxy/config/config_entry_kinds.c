@@ -3,9 +3,9 @@
 
 #include <string.h>
 
-#define COUNT	    10000000
-#define TIME	    315360000
-#define SERVER_PORT 5432
+#define COUNT		   10000000
+#define TIME		   315360000
+#define CONFIG_SERVER_PORT 5432
 
 #define FIELD(record, key, type, min, max)                                                         \
 	{                                                                                          \
@@ -128,7 +128,7 @@ init_database(void *record)
 
 	memset(db, 0, sizeof(*db));
 	inherit_all(database_fields, LENGTH(database_fields), db);
-	db->port = SERVER_PORT;
+	db->port = CONFIG_SERVER_PORT;
 	db->load_balance_hosts = BALANCE_ROUND_ROBIN;
 }
 

@@ -13,6 +13,14 @@
 #define STRAYS_MAX  (64u * 1024)
 #define UNNAMED_MAX (64u * 1024) /* a longer unnamed statement is not kept beyond its transaction */
 
+static void
+renew_token(const struct session *s)
+{
+	struct client_statements *m = s->statements;
+
+	m->unnamed_token = s->id << 24 | ((m->unnamed_token + 1) & 0xffffff);
+}
+
 struct client_statements *
 client_statements_of(struct session *s)
 {
@@ -20,6 +28,9 @@ client_statements_of(struct session *s)
 		s->statements = calloc(1, sizeof(*s->statements));
 		if (s->statements == NULL)
 			return NULL;
+		/* it has none: another client's is never taken for it, nor one whose end is not certain */
+		renew_token(s);
+		s->statements->unnamed_earlier = true;
 		buf_init(&s->statements->strays, STRAYS_MAX);
 		buf_init(&s->statements->custom, CUSTOM_MAX);
 	}
@@ -120,8 +131,11 @@ prepared_count(const struct session *s)
 void
 prepared_forget_unnamed(struct session *s)
 {
-	if (s->statements != NULL)
-		s->statements->unnamed_len = 0;
+	if (s->statements == NULL)
+		return;
+	s->statements->unnamed_len = 0;
+	/* servers of before may still have it */
+	renew_token(s);
 }
 
 bool
@@ -135,7 +149,7 @@ client_statements_keep_unnamed(struct session *s, const uint8_t *body, size_t n)
 	m->unnamed_earlier = false;
 	session_sql_text(s, (const char *)body, strnlen((const char *)body, n));
 	m->unnamed_hints = sql_peek_hints((const char *)body, strnlen((const char *)body, n));
-	m->unnamed_token = s->id << 24 | ((m->unnamed_token + 1) & 0xffffff);
+	renew_token(s);
 	s->server->unnamed_of = m->unnamed_token;
 	if (n > UNNAMED_MAX)
 		return true;

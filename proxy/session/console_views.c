@@ -9,6 +9,7 @@
 #include "proxy/admin/table.h"
 #include "proxy/config/config.h"
 #include "proxy/config/config_field.h"
+#include "proxy/session/console_secrets.h"
 #include "proxy/session/console_stats.h"
 #include "proxy/session/session.h"
 #include "proxy/session/session_set.h"
@@ -407,6 +408,7 @@ const struct view console_views[] = {
 	{ "LISTS", list_columns, false, POPULATION, finish_lists, discard_population },
 	{ "STATE", state_columns, false, NULL, NULL, finish_state, NULL },
 	{ "MEM", mem_columns, false, POPULATION, finish_mem, discard_population },
+	{ "SECRETS", console_secrets_columns, false, NULL, NULL, console_secrets, NULL },
 	{ "DNS_HOSTS", dns_columns, false, NULL, NULL, finish_dns, NULL },
 	{ NULL, NULL, false, NULL, NULL, NULL, NULL },
 };

@@ -17,6 +17,8 @@ bool login_readable(struct session *);
 /* The login waited for a server of its pool, and here it is: what the client is to be told is known now, and
  * what it asked for can be tried. */
 void login_granted(struct session *, struct server *);
+/* A secret has changed: logins that wait for one look again. false: the session is gone. */
+bool login_recheck(struct session *);
 void login_free(struct login *);
 
 #endif

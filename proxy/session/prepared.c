@@ -6,6 +6,7 @@
 #include "proxy/session/relay.h"
 #include "proxy/session/session.h"
 #include "proxy/session/session_sql.h"
+#include "proxy/session/sql_peek.h"
 #include "proxy/wire/pgmsg.h"
 #include "proxy/wire/pgwrite.h"
 
@@ -29,11 +30,15 @@ bool
 prepared_must_wait(const struct session *s, const uint8_t *msg, size_t have)
 {
 	struct pgcur c = pgcur_over(msg + PGMSG_HEADER, have - PGMSG_HEADER);
+	char deallocated[256];
 	const char *name;
 
 	if (!server_is_unsure(s->server))
 		return false;
 	switch (msg[0]) {
+	case 'Q':
+		return sql_peek_deallocate((const char *)c.p, pgcur_left(&c), deallocated,
+		    sizeof(deallocated));
 	case 'P':
 		return pgcur_str(&c)[0] != '\0';
 	case 'B':
@@ -48,7 +53,7 @@ prepared_must_wait(const struct session *s, const uint8_t *msg, size_t have)
 		return false;
 	}
 	name = pgcur_str(&c);
-	return name[0] != '\0' || (s->statements != NULL && s->statements->unnamed_earlier);
+	return name[0] != '\0' || s->statements == NULL || s->statements->unnamed_earlier;
 }
 
 /* ---- the server's statements ---- */
@@ -142,12 +147,14 @@ need_unnamed(struct session *s, struct relay_out *o)
 			return true;
 		s->server->unnamed_of = NOBODYS;
 		pgwrite_name(relay_insert(o), 'C', 'S', "");
-		return server_expect(s->server, REQUEST_CLOSE, REQUEST_SWALLOW, NULL);
+		/* skipped after an error, it has not happened: the other client's is still there */
+		return server_expect(s->server, REQUEST_CLOSE, REQUEST_SWALLOW,
+		    &server_unnamed_ours);
 	}
 	pgwrite_parse(relay_insert(o), "", m->unnamed, m->unnamed_len);
 	s->server->unnamed_of = m->unnamed_token;
 	m->unnamed_earlier = false;
-	return server_expect(s->server, REQUEST_PARSE, REQUEST_SWALLOW, &server_unnamed_note);
+	return server_expect(s->server, REQUEST_PARSE, REQUEST_SWALLOW, &server_unnamed_ours);
 }
 
 /* ---- messages ---- */
@@ -363,6 +370,7 @@ prepared_deallocate(struct session *s, struct relay_out *o, const char *name)
 	client_statements_take(s, own);
 	snprintf(sql, sizeof(sql), "DEALLOCATE %s", DEALLOCATED_NAME);
 	pgwrite_query(relay_insert(o), sql);
+	prepared_forget_unnamed(s);
 	s->server->unnamed_of = 0;
 	if (!server_expect(s->server, REQUEST_QUERY, REQUEST_FORWARD, note) || !close_strays(s, o))
 		s->params_failed = true;

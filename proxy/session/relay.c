@@ -262,6 +262,9 @@ take_message(struct session *s, struct relay_out *o, struct message *m)
 		if (!relay_attach(s, o))
 			return STEP_STOP;
 	}
+	/* it would run with another client's parameters */
+	if (s->params_failed)
+		return STEP_LOST;
 	if (s->server->requests.count >= REQUESTS_HIGH || prepared_must_wait(s, m->p, m->have)) {
 		stream_pause(&s->stream);
 		return STEP_STOP;
@@ -300,8 +303,16 @@ static bool
 after_chunk(struct session *s, struct relay_out *o, enum step step, const uint8_t *p,
     const uint8_t *end)
 {
-	bool lost = flush(o) == -1;
+	bool lost;
 
+	if (step == STEP_LOST) {
+		/* what the server was sent and what it is believed to owe may differ: for nobody else */
+		if (s->server != NULL)
+			s->server->close_when_free = true;
+		buf_clear(o->scratch);
+		o->start = o->end = NULL;
+	}
+	lost = flush(o) == -1;
 	if (step == STEP_END) {
 		buf_clear(&session_set_of(session_worker(s))->fakes);
 		session_end(s, "client close request");

@@ -3,6 +3,7 @@
 #include "auth/userlist.h"
 #include "proxy/base/secret.h"
 #include "proxy/config/config.h"
+#include "proxy/session/login.h"
 #include "proxy/session/session.h"
 
 #include <stdlib.h>
@@ -155,6 +156,14 @@ void
 session_set_leave(struct session_set *set)
 {
 	atomic_fetch_sub(&set->totals->clients, 1);
+}
+
+void
+session_set_recheck(struct worker *w)
+{
+	struct session_set *set = w->sessions;
+
+	list_each(n, tmp, &set->logins)(void) login_recheck(list_entry(n, struct session, place));
 }
 
 void

@@ -80,6 +80,8 @@ void session_set_login_ends(struct session_set *, struct session *);
 bool session_set_enter(struct session_set *);
 void session_set_leave(struct session_set *);
 
+/* A secret has changed: who waits for one in its login looks again. */
+void session_set_recheck(struct worker *);
 /* Ends idle sessions (and those not logged in) with a word; busy ones as soon as they are idle. */
 void session_set_drain(struct worker *);
 /* Ends all at once. */

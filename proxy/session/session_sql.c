@@ -178,7 +178,6 @@ on_row(struct server *server, const uint8_t *payload, size_t n, void *arg)
 	struct snapshot *t = arg;
 	char *text[2] = { NULL, NULL };
 
-	(void)server;
 	if (pgcur_u16(&c) != 2)
 		t->failed = true;
 	for (int i = 0; i < 2 && !t->failed; i++) {
@@ -192,7 +191,7 @@ on_row(struct server *server, const uint8_t *payload, size_t n, void *arg)
 	}
 	if (text[0] != NULL && text[1] != NULL && !params_is_fixed(text[0]) &&
 	    !(strcmp(text[0], "role") == 0 && strcmp(text[1], "none") == 0))
-		keep(t, text[0], text[1]);
+		keep(t, text[0], server_value(server, text[0], text[1]));
 	free(text[0]);
 	free(text[1]);
 }

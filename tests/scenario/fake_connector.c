@@ -10,7 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { BACKENDS = 64, JOBS = 64 };
+enum { BACKENDS = 512, JOBS = 64 };
 
 struct connectors {
 	int unused;

@@ -113,7 +113,8 @@ stage_begin_workers(int workers, const char *options, const char *database)
 	snprintf(stage.database, sizeof(stage.database), "shop%d", stage.runs);
 	snprintf(stage.other, sizeof(stage.other), "shop%dother", stage.runs);
 	stage.env = make_env(make_config(options, database));
-	for (int i = 0; i < workers; i++)
+	/* all of them: pools of earlier stages may have more than this one */
+	for (int i = 0; i < STAGE_WORKERS; i++)
 		begin_worker(i, connectors);
 	pool_set_init(stage.workers, workers);
 	pool_set_apply(NULL, stage.env->cfg);
@@ -155,7 +156,7 @@ stage_reload(const char *options, const char *database)
 
 	stage.env = make_env(make_config(options, database));
 	pool_set_apply(old->cfg, stage.env->cfg);
-	for (int i = 0; i < stage.n_workers; i++) {
+	for (int i = 0; i < STAGE_WORKERS; i++) {
 		struct env_letter *l = calloc(1, sizeof(*l));
 
 		assert_non_null(l);
@@ -344,7 +345,7 @@ stage_end(void)
 	if (stage.cancel_fd != -1)
 		close(stage.cancel_fd);
 	fake_connector_reset();
-	for (int i = 0; i < stage.n_workers; i++)
+	for (int i = 0; i < STAGE_WORKERS; i++)
 		end_worker(i);
 	session_env_unref(stage.env);
 }

@@ -59,8 +59,9 @@ void client_sync(struct client *);
 void client_go(struct client *);
 /* Exactly these messages have come since the last look. */
 void client_gets(struct client *, const char *types);
-/* Since the last look a CommandComplete and ReadyForQuery have come, and nothing else. */
-bool client_is_served(struct client *);
+/* Whole answers since the last look: the last one's row (its query's text, see servers_answer()), "" when it
+ * had none; NULL when nothing has come. */
+const char *client_answer(struct client *);
 /* Exactly one error with this SQLSTATE has come (and, when FATAL, the end). */
 void client_gets_error(struct client *, const char *sqlstate);
 void client_gets_fatal(struct client *, const char *sqlstate);
@@ -86,6 +87,9 @@ void server_reports(int n, const char *name, const char *value);
 void server_gets(int n, const char *types);
 /* The payload of the nth message (from 0) of the last look; a Parse, Bind or Describe begins with its name. */
 const char *server_got(int n, int nth);
+/* Each server answers the queries that have come: begin and commit as such, to others a row with their
+ * text. The number of queries. */
+int servers_answer(void);
 void server_dies(int n);
 bool server_is_closed(int n); /* by us */
 

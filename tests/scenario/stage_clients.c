@@ -119,11 +119,22 @@ client_vanishes(struct client *c)
 	c->end.fd = -1;
 }
 
-bool
-client_is_served(struct client *c)
+const char *
+client_answer(struct client *c)
 {
+	const char *row = "";
+
 	end_look(&c->end);
-	return strcmp(c->end.types, "CZ") == 0;
+	if (c->end.n == 0)
+		return NULL;
+	for (int i = 0; i < c->end.n; i++) {
+		if (strchr("DCZz", c->end.types[i]) == NULL)
+			fail_msg("client has got: %s", c->end.types);
+		if (c->end.types[i] == 'D')
+			row = c->end.texts[i] + 6; /* behind the counts of columns and bytes */
+	}
+	assert_non_null(strchr("Zz", c->end.types[c->end.n - 1]));
+	return row;
 }
 
 void

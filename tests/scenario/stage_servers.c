@@ -13,9 +13,10 @@
 
 #include <cmocka.h>
 
-enum { SERVERS = 65 };
+enum { SERVERS = 513 };
 
 static struct end servers[SERVERS];
+static char status[SERVERS]; /* of servers_answer(): Z, z, or NUL for Z */
 
 void
 servers_forget(void)
@@ -23,6 +24,7 @@ servers_forget(void)
 	for (int i = 0; i < SERVERS; i++)
 		end_release(&servers[i]);
 	memset(servers, 0, sizeof(servers));
+	memset(status, 0, sizeof(status));
 }
 
 static struct end *
@@ -127,4 +129,45 @@ server_is_closed(int n)
 {
 	fake_loop_settle();
 	return fake_connector_finished(n);
+}
+
+static void
+answer(struct buf *b, char *state, const char *sql)
+{
+	const char *row[] = { sql };
+
+	if (strcmp(sql, "begin") == 0)
+		*state = 'z';
+	else if (strcmp(sql, "commit") == 0 || strcmp(sql, "ROLLBACK") == 0)
+		*state = 'Z';
+	else
+		pgwrite_data_row(b, row, 1);
+	letters_put(b, 'C');
+	letters_put(b, *state == 'z' ? 'z' : 'Z');
+}
+
+int
+servers_answer(void)
+{
+	int queries = 0;
+
+	for (int n = 1; fake_connector_fd(n) != -1; n++) {
+		struct end *e = server(n);
+		struct buf b;
+
+		if (fake_connector_finished(n))
+			continue;
+		end_look(e);
+		buf_init(&b, BUF_CAP_MAX);
+		for (int i = 0; i < e->n; i++) {
+			if (e->types[i] != 'Q')
+				fail_msg("server %d has got: %s", n, e->types);
+			answer(&b, &status[n], e->texts[i]);
+			queries++;
+		}
+		if (buf_len(&b) > 0)
+			end_send(e, buf_data(&b), buf_len(&b));
+		buf_release(&b);
+	}
+	return queries;
 }
