@@ -1,10 +1,9 @@
-#include "auth/client_auth.h"
+#include "auth/client_auth_inside.h"
 
 #include "auth/hmac.h"
 #include "auth/md5_password.h"
 #include "auth/scram.h"
 #include "auth/secret.h"
-#include "auth/secret_version.h"
 #include "auth/userlist.h"
 #include "proxy/base/buf.h"
 #include "proxy/base/secret.h"
@@ -16,55 +15,24 @@
 #define PLUS_NAME  "SCRAM-SHA-256-PLUS"
 #define PLAIN_NAME "SCRAM-SHA-256"
 
-/* the codes of 'R' messages */
-enum { R_CLEARTEXT = 3, R_MD5 = 5, R_SASL = 10, R_SASL_CONTINUE = 11, R_SASL_FINAL = 12 };
-
-enum step {
-	STEP_DONE,	   /* nothing more is expected */
-	STEP_PLAIN,	   /* PasswordMessage with the password */
-	STEP_MD5,	   /* PasswordMessage with the answer to md5_salt */
-	STEP_SASL_INITIAL, /* SASLInitialResponse: mechanism and, mostly, client-first */
-	STEP_SASL_FIRST,   /* SASLResponse with client-first, after an initial one without */
-	STEP_SASL_FINAL,   /* SASLResponse with client-final */
-	STEP_WAIT,	   /* for the secret */
-};
-
-struct client_auth {
-	struct userlist *users;
-	const struct auth_user *user; /* NULL = the dialogue is played to its end and fails */
-	enum step step;
-	/* Only for users who are not on the list; then user is NULL. */
-	struct secret *secret;
-	char name[AUTH_USER_NAME_MAX + 1];
-	bool asked;	   /* whether there is a newer version */
-	unsigned searches; /* how many such questions had been answered before */
-	char *answer;	   /* the clear password, to be compared again; secret_free() */
-	size_t answer_len;
-	uint8_t md5_salt[MD5_PASSWORD_SALT];
-	uint32_t iterations;
-	size_t salt_len;
-	uint8_t salt[SCRAM_SALT_MAX];
-	struct scram_exchange *scram; /* only for SCRAM */
-};
-
 static size_t
 kind_count(const struct client_auth *a, enum auth_secret kind)
 {
 	return a->users != NULL ? userlist_count_kind(a->users, kind) : 0;
 }
 
-static void
-put_header(struct buf *out, uint32_t code, size_t body)
+void
+client_auth_put_header(struct buf *out, uint32_t code, size_t body)
 {
 	buf_put_u8(out, 'R');
 	buf_put_u32(out, (uint32_t)(8 + body));
 	buf_put_u32(out, code);
 }
 
-static void
-put_message(struct buf *out, uint32_t code, const void *body, size_t len)
+void
+client_auth_put(struct buf *out, uint32_t code, const void *body, size_t len)
 {
-	put_header(out, code, len);
+	client_auth_put_header(out, code, len);
 	buf_put(out, body, len);
 }
 
@@ -113,7 +81,8 @@ begin_scram(struct client_auth *a, const struct client_auth_offer *o, struct buf
 		a->scram->cb_len = o->cb_len;
 		memcpy(a->scram->cb_hash, o->cb_hash, o->cb_len);
 	}
-	put_header(out, R_SASL, (plus ? sizeof(PLUS_NAME) : 0) + sizeof(PLAIN_NAME) + 1);
+	client_auth_put_header(out, R_SASL,
+	    (plus ? sizeof(PLUS_NAME) : 0) + sizeof(PLAIN_NAME) + 1);
 	if (plus)
 		buf_put_str(out, PLUS_NAME);
 	buf_put_str(out, PLAIN_NAME);
@@ -138,15 +107,27 @@ begin_md5(struct client_auth *a, struct buf *out)
 {
 	if (secret_random(a->md5_salt, sizeof(a->md5_salt)) == -1)
 		return -1;
-	put_message(out, R_MD5, a->md5_salt, sizeof(a->md5_salt));
+	client_auth_put(out, R_MD5, a->md5_salt, sizeof(a->md5_salt));
 	a->step = STEP_MD5;
 	return 0;
 }
 
-static bool
-certificate_fits(const struct client_auth *a, const struct client_auth_offer *o)
+/* Nothing is asked, but the user has to exist. */
+static enum auth_verdict
+known(struct client_auth *a)
 {
-	return o->tls && a->user != NULL && o->cert_cn != NULL && strcmp(o->cert_cn, o->user) == 0;
+	if (a->user != NULL)
+		return AUTH_OK;
+	if (a->secret == NULL)
+		return AUTH_FAILED;
+	a->by_name = true;
+	return client_auth_secret_name(a);
+}
+
+static bool
+certificate_fits(const struct client_auth_offer *o)
+{
+	return o->tls && o->cert_cn != NULL && strcmp(o->cert_cn, o->user) == 0;
 }
 
 /* Asks the client what the method asks for, or decides; -1 = no memory or randomness. */
@@ -155,18 +136,23 @@ begin(struct client_auth *a, const struct client_auth_offer *o, struct buf *out,
     enum auth_verdict *v)
 {
 	*v = AUTH_MORE;
+	if (o->outside) {
+		client_auth_put(out, R_CLEARTEXT, NULL, 0);
+		a->step = STEP_PLAIN;
+		return 0;
+	}
 	switch (o->method) {
 	case AUTH_ANY:
 		*v = AUTH_OK;
 		return 0;
 	case AUTH_TRUST:
-		*v = a->user != NULL ? AUTH_OK : AUTH_FAILED;
+		*v = known(a);
 		return 0;
 	case AUTH_CERT:
-		*v = certificate_fits(a, o) ? AUTH_OK : AUTH_FAILED;
+		*v = certificate_fits(o) ? known(a) : AUTH_FAILED;
 		return 0;
 	case AUTH_PLAIN:
-		put_message(out, R_CLEARTEXT, NULL, 0);
+		client_auth_put(out, R_CLEARTEXT, NULL, 0);
 		a->step = STEP_PLAIN;
 		return 0;
 	case AUTH_MD5:
@@ -187,12 +173,14 @@ client_auth_new(const struct client_auth_offer *o, struct buf *out, enum auth_ve
 	*v = AUTH_FAILED;
 	if (a == NULL)
 		return NULL;
-	if (o->users != NULL) {
+	a->outside = o->outside;
+	if (o->users != NULL && !o->outside) {
 		/* only the counter changes */
 		a->users = userlist_ref((struct userlist *)(uintptr_t)o->users);
 		a->user = userlist_find(a->users, o->user);
 	}
-	if (a->user == NULL && o->secret != NULL && strlen(o->user) < sizeof(a->name)) {
+	if (a->user == NULL && o->secret != NULL && !o->outside &&
+	    strlen(o->user) < sizeof(a->name)) {
 		a->secret = o->secret;
 		memcpy(a->name, o->user, strlen(o->user));
 	}
@@ -228,63 +216,12 @@ password_text(const uint8_t *payload, size_t len, size_t *text_len)
 	return (const char *)payload;
 }
 
-/* ---- users of the database's secret ---- */
-
-static bool
-candidate_fits(const struct client_auth *a, const struct secret_version *v,
-    char server_final[SCRAM_SERVER_FINAL_LEN + 1])
-{
-	if (a->answer != NULL)
-		return secret_equal_text(a->answer, a->answer_len, v->password, v->password_len);
-	return scram_check(a->scram, v->verifier, server_final);
-}
-
-/* Old or new password: any version that is accepted now. */
-static bool
-try_candidates(struct client_auth *a, struct buf *out)
-{
-	char text[SCRAM_SERVER_FINAL_LEN + 1], server_final[SCRAM_SERVER_FINAL_LEN + 1];
-	struct secret_version *v[SECRET_CANDIDATES];
-	size_t n = secret_candidates(a->secret, a->name, v);
-	bool fits = false;
-
-	for (size_t i = 0; i < n; i++) {
-		if (candidate_fits(a, v[i], text) && !fits) {
-			fits = true;
-			memcpy(server_final, text, sizeof(text));
-		}
-		secret_version_unref(v[i]);
-	}
-	if (fits && a->answer == NULL)
-		put_message(out, R_SASL_FINAL, server_final, SCRAM_SERVER_FINAL_LEN);
-	return fits;
-}
-
-/* No version fits: the provider may have a newer one. */
-static enum auth_verdict
-decide(struct client_auth *a, struct buf *out)
-{
-	a->step = STEP_DONE;
-	if (try_candidates(a, out))
-		return AUTH_OK;
-	if (secret_is_cold(a->secret)) {
-		a->step = STEP_WAIT;
-		return AUTH_WAIT;
-	}
-	if (!a->asked) {
-		a->asked = true;
-		a->searches = secret_client_refused(a->secret);
-	} else if (secret_searches(a->secret) != a->searches) {
-		return AUTH_FAILED;
-	}
-	a->step = STEP_WAIT;
-	return AUTH_WAIT;
-}
-
 enum auth_verdict
 client_auth_recheck(struct client_auth *a, struct buf *out)
 {
-	return a->step == STEP_WAIT ? decide(a, out) : AUTH_PROTOCOL_ERROR;
+	if (a->step != STEP_WAIT)
+		return AUTH_PROTOCOL_ERROR;
+	return a->by_name ? client_auth_secret_name(a) : client_auth_secret_decide(a, out);
 }
 
 /* ---- the steps of the dialogue ---- */
@@ -298,10 +235,12 @@ step_plain(struct client_auth *a, const uint8_t *payload, size_t len, struct buf
 
 	if (text == NULL)
 		return AUTH_PROTOCOL_ERROR;
-	if (a->secret != NULL && text_len > 0) {
+	if ((a->secret != NULL || a->outside) && text_len > 0) {
 		a->answer = secret_dup(text, text_len);
 		a->answer_len = text_len;
-		return a->answer != NULL ? decide(a, out) : AUTH_FAILED;
+		if (a->answer == NULL)
+			return AUTH_FAILED;
+		return a->outside ? AUTH_GIVEN : client_auth_secret_decide(a, out);
 	}
 	fits = a->user != NULL && text_len > 0 && auth_user_check_plain(a->user, text, text_len);
 	/* where some secrets cost PBKDF2, all do */
@@ -314,6 +253,13 @@ step_plain(struct client_auth *a, const uint8_t *payload, size_t len, struct buf
 		explicit_bzero(waste, sizeof(waste));
 	}
 	return fits ? AUTH_OK : AUTH_FAILED;
+}
+
+const char *
+client_auth_password(const struct client_auth *a, size_t *len)
+{
+	*len = a->answer_len;
+	return a->answer;
 }
 
 static enum auth_verdict
@@ -353,7 +299,7 @@ step_sasl_first(struct client_auth *a, const uint8_t *msg, size_t len, struct bu
 	if (r != SCRAM_OK)
 		return refusal(r);
 	text = scram_server_first(a->scram, &len);
-	put_message(out, R_SASL_CONTINUE, text, len);
+	client_auth_put(out, R_SASL_CONTINUE, text, len);
 	a->step = STEP_SASL_FINAL;
 	return AUTH_MORE;
 }
@@ -387,7 +333,7 @@ step_sasl_initial(struct client_auth *a, const uint8_t *payload, size_t len, str
 	claimed = (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
 	left -= 4;
 	if (claimed == UINT32_MAX && left == 0) {
-		put_message(out, R_SASL_CONTINUE, NULL, 0);
+		client_auth_put(out, R_SASL_CONTINUE, NULL, 0);
 		a->step = STEP_SASL_FIRST;
 		return AUTH_MORE;
 	}
@@ -405,7 +351,7 @@ step_sasl_final(struct client_auth *a, const uint8_t *msg, size_t len, struct bu
 	if (r != SCRAM_OK)
 		return refusal(r);
 	if (a->secret != NULL)
-		return decide(a, out);
+		return client_auth_secret_decide(a, out);
 	if (a->user != NULL)
 		v = auth_user_derive(a->user, a->salt, a->salt_len, a->iterations);
 	if (v == NULL && mock == NULL)
@@ -413,7 +359,7 @@ step_sasl_final(struct client_auth *a, const uint8_t *msg, size_t len, struct bu
 	fits = scram_check(a->scram, v != NULL ? v : mock, server_final);
 	if (!fits || v == NULL)
 		return AUTH_FAILED;
-	put_message(out, R_SASL_FINAL, server_final, SCRAM_SERVER_FINAL_LEN);
+	client_auth_put(out, R_SASL_FINAL, server_final, SCRAM_SERVER_FINAL_LEN);
 	return AUTH_OK;
 }
 

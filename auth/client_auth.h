@@ -21,6 +21,7 @@ struct userlist;
 
 enum auth_verdict {
 	AUTH_WAIT,   /* nothing to send; what decides is on its way: see client_auth_recheck() */
+	AUTH_GIVEN,  /* the clear password is here, and somebody else decides: see `outside` */
 	AUTH_MORE,   /* send what was appended and wait for a 'p' message */
 	AUTH_OK,     /* send what was appended (SASLFinal, perhaps) and AuthenticationOk */
 	AUTH_FAILED, /* 28P01; what went wrong is nobody's business */
@@ -37,6 +38,8 @@ struct client_auth_offer {
 	/* Of the database, NULL = none: who is not on the list may come in with what it says. Lives as long as
 	 * the program. */
 	struct secret *secret;
+	/* Asks for the clear password and judges nothing; method and users are not looked at. */
+	bool outside;
 	bool tls;
 	const uint8_t
 	    *cb_hash; /* tls-server-end-point of our certificate (64 bytes at most), NULL = none */
@@ -58,6 +61,8 @@ enum auth_verdict client_auth_input(struct client_auth *, const uint8_t *payload
     struct buf *out);
 /* After AUTH_WAIT, whenever `changed` of secrets.h was called: decides, or waits on. */
 enum auth_verdict client_auth_recheck(struct client_auth *, struct buf *out);
+/* After AUTH_GIVEN: the password, never empty, with a NUL behind it. Lives as long as the dialogue. */
+const char *client_auth_password(const struct client_auth *, size_t *len);
 /* Wipes it. NULL is harmless. */
 void client_auth_free(struct client_auth *);
 

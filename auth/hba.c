@@ -52,6 +52,7 @@ hba_method_name(enum hba_method m)
 		[HBA_LDAP] = "ldap",
 		[HBA_PAM] = "pam",
 		[HBA_JWT] = "jwt",
+		[HBA_IAM] = "iam",
 	};
 
 	return names[m];

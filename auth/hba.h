@@ -8,7 +8,7 @@
  * include_dir and @file; in the database list all, sameuser, samerole, samegroup, replication, names
  * and /regex; in the user list all, +role, names and /regex; addresses as IP/bits, IP and mask, all,
  * samehost, samenet, host names and .suffixes. Quotes make a word a name. Methods: enum hba_method
- * (plain = password; ident is peer, on local lines only; jwt is ours) with
+ * (plain = password; ident is peer, on local lines only; jwt and iam are ours) with
  *	map=		   cert, peer, ident, jwt
  *	clientcert=	   verify-ca, verify-full; on hostssl lines
  *	clientname=CN	   on hostssl lines
@@ -37,7 +37,8 @@ enum hba_method {
 	HBA_PEER,
 	HBA_LDAP,
 	HBA_PAM,
-	HBA_JWT
+	HBA_JWT,
+	HBA_IAM
 };
 
 /* What a client must show besides. HBA_CERT_FULL: the common name of its certificate must be the

@@ -7,9 +7,9 @@
 #include <string.h>
 
 #define BIT(m) (1u << (m))
-#define ANY    (BIT(HBA_JWT + 1) - 1)
+#define ANY    (BIT(HBA_IAM + 1) - 1)
 #define METHODS                                                                                    \
-	"trust, reject, md5, password, plain, scram-sha-256, cert, peer, ident, ldap, pam or jwt"
+	"trust, reject, md5, password, plain, scram-sha-256, cert, peer, ident, ldap, pam, jwt or iam"
 
 struct options {
 	struct hba_rule *rule;
@@ -228,6 +228,7 @@ static const struct method {
 	{ "ldap", HBA_LDAP },
 	{ "pam", HBA_PAM },
 	{ "jwt", HBA_JWT },
+	{ "iam", HBA_IAM },
 	{ "gss", -1 },
 	{ "sspi", -1 },
 	{ "radius", -1 },
@@ -301,8 +302,9 @@ check_method(const struct options *o)
 		    *o->method == 'i' ? " (ident servers are not asked)" : "");
 	if (rule->line.method == HBA_CERT && rule->conns != HBA_CONN_TLS)
 		error(o, "cert: expected on hostssl lines only");
-	if (rule->line.method == HBA_JWT && rule->conns == HBA_CONN_PLAIN)
-		error(o, "jwt: found on a hostnossl line, expected where there is TLS");
+	if ((rule->line.method == HBA_JWT || rule->line.method == HBA_IAM) &&
+	    rule->conns == HBA_CONN_PLAIN)
+		error(o, "%s: found on a hostnossl line, expected where there is TLS", o->method);
 }
 
 void

@@ -94,6 +94,9 @@ has_ended(const struct secret_version *v, int64_t unix_ms)
 {
 	int64_t end = atomic_load(&v->expires_unix_ms);
 
+	/* a lease that nobody could prolong or replace is left before it ends */
+	if (v->lease != NULL && atomic_load(&v->retired))
+		return true;
 	return end != 0 && unix_ms >= end;
 }
 
@@ -154,7 +157,7 @@ secret_login_refused(struct secret *s, struct secret_version *v)
 
 	pthread_mutex_lock(&s->lock);
 	atomic_store(&v->refused, true);
-	if (s->refused_until_ms < until)
+	if (v == s->current && s->refused_until_ms < until)
 		s->refused_until_ms = until;
 	pthread_mutex_unlock(&s->lock);
 	(void)tell(s, NEWS_REFUSED, v);
@@ -163,10 +166,13 @@ secret_login_refused(struct secret *s, struct secret_version *v)
 void
 secret_login_worked(struct secret *s, struct secret_version *v)
 {
-	bool news;
+	bool news = !atomic_exchange(&v->worked, true);
 
 	pthread_mutex_lock(&s->lock);
-	news = atomic_load(&v->refused) || (v == s->early && !s->early_proven);
+	/* here and not where the letter arrives: a refusal may come in between */
+	news |= atomic_exchange(&v->refused, false) || (v == s->early && !s->early_proven);
+	if (v == s->current)
+		s->refused_until_ms = 0;
 	pthread_mutex_unlock(&s->lock);
 	if (news)
 		(void)tell(s, NEWS_PROVEN, v);
@@ -222,18 +228,25 @@ secret_candidates(struct secret *s, const char *user, struct secret_version *out
 }
 
 bool
-secret_is_cold(struct secret *s)
+secret_has_none(struct secret *s)
 {
 	int64_t unix_ms = s->all->env.unix_ms();
 	uint64_t now = secret_now_ms();
-	bool cold;
+	bool none;
 
 	pthread_mutex_lock(&s->lock);
-	cold = !secret_has_version(s, unix_ms, now);
+	none = !secret_has_version(s, unix_ms, now);
 	pthread_mutex_unlock(&s->lock);
-	if (cold)
-		want(s);
-	return cold;
+	return none;
+}
+
+bool
+secret_is_cold(struct secret *s)
+{
+	if (!secret_has_none(s))
+		return false;
+	want(s);
+	return true;
 }
 
 unsigned

@@ -105,6 +105,12 @@ same_text(const char *a, const char *b)
 }
 
 bool
+secret_version_is(const struct secret_version *v, const char *id)
+{
+	return strncmp(v->id, id, sizeof(v->id) - 1) == 0;
+}
+
+bool
 secret_version_says(const struct secret_version *v, const struct secret_value *value)
 {
 	return same_text(v->user, value->user) && v->password_len == value->password_len &&

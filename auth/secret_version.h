@@ -30,7 +30,8 @@ struct secret_version {
 	/* Nobody may be given a server connection that was opened with it: another user has taken over,
 	 * or its lease is about to end. Those who have one may finish. */
 	atomic_bool retired;
-	atomic_bool refused; /* PostgreSQL said no to it; for the cache */
+	atomic_bool refused; /* PostgreSQL said no to it; for the cache, as is the next one */
+	atomic_bool worked;  /* PostgreSQL has let it in */
 	/* Runs on whatever thread drops the last reference, before the version is wiped. */
 	void (*gone)(void *arg, const struct secret_version *);
 	void *gone_arg;
@@ -45,6 +46,8 @@ struct secret_version *secret_version_new(const struct secret_value *, const cha
 struct secret_version *secret_version_ref(struct secret_version *);
 void secret_version_unref(struct secret_version *); /* NULL is harmless */
 
+/* Is this its id (of which SECRET_ID_MAX - 1 characters count)? */
+bool secret_version_is(const struct secret_version *, const char *id);
 /* Same user, password and place: an answer that changed nothing but its id. */
 bool secret_version_says(const struct secret_version *, const struct secret_value *);
 /* Do two versions log in as the same user? */

@@ -51,6 +51,7 @@ free_secret(struct secret *s)
 {
 	secret_stop(s);
 	loop_deadline_remove(&s->all->use.main->loop, &s->grace);
+	loop_deadline_remove(&s->all->use.main->loop, &s->end);
 	/* nobody reads the letters any more */
 	if (s->current != NULL)
 		s->current->gone = NULL;
@@ -121,6 +122,7 @@ add(struct secrets *all, const char *name)
 	pthread_mutex_init(&s->lock, NULL);
 	deadline_init(&s->timer, secret_on_timer);
 	deadline_init(&s->grace, secret_on_grace);
+	deadline_init(&s->end, secret_on_end);
 	pthread_mutex_lock(&all->lock);
 	added = hmap_add(&all->by_name, &s->node, hmap_hash_str(name));
 	pthread_mutex_unlock(&all->lock);
@@ -218,7 +220,6 @@ adopt(struct secret *s, struct planned *item, struct config *cfg)
 		s->source = item->source;
 		atomic_store(&s->provider, s->source->ops->name);
 		item->source = NULL;
-		s->last_class = SECRET_OK;
 		atomic_store(&s->live, true);
 		secret_start(s);
 	}
@@ -254,10 +255,10 @@ secrets_commit(struct secrets *all, struct secrets_plan *p)
 	     n = hmap_after(&all->by_name, n)) {
 		struct secret *s = hmap_entry(n, struct secret, node);
 
-		if (is_planned(p, s) || !atomic_exchange(&s->live, false))
+		if (is_planned(p, s) || !atomic_load(&s->live))
 			continue;
 		log_info("secret %s: no longer in the configuration", s->name);
-		secret_stop(s);
+		secret_remove(s);
 	}
 	secrets_discard(p);
 }
@@ -280,10 +281,12 @@ secrets_revoke(struct secrets *all)
 {
 	bool any = false;
 
+	all->ending = true;
 	for (struct hnode *n = hmap_first(&all->by_name); n != NULL;
 	     n = hmap_after(&all->by_name, n)) {
 		struct secret *s = hmap_entry(n, struct secret, node);
 
+		any |= s->leases > 0 && s->source != NULL;
 		if (s->current == NULL || s->current->lease == NULL || s->source == NULL ||
 		    s->source->ops->revoke == NULL)
 			continue;
@@ -292,7 +295,6 @@ secrets_revoke(struct secrets *all)
 		/* not a second time when the last reference goes */
 		free(s->current->lease);
 		s->current->lease = NULL;
-		any = true;
 	}
 	return any;
 }

@@ -6,6 +6,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 struct command {
 	struct server_holder holder;
@@ -105,17 +106,21 @@ on_readable(struct server_holder *h, struct server *s)
 
 static const struct server_holder_ops holder_ops = { .readable = on_readable };
 
-bool
-command_run(struct server *s, const char *sql, int64_t timeout, const struct command_ops *ops,
-    void *arg)
+/* Sends what is in out, whose requests are expected already, and waits for the answers. */
+static bool
+launch(struct server *s, struct buf *out, bool expected, int64_t timeout,
+    const struct command_ops *ops, void *arg)
 {
 	struct command *c = calloc(1, sizeof(*c));
-	struct buf out;
 
-	if (c == NULL)
+	s->unnamed_of = 0; /* whatever is sent, the unnamed statement is not what it was */
+	if (c == NULL || buf_failed(out) || !expected ||
+	    stream_write(&s->stream, buf_data(out), buf_len(out)) == -1) {
+		buf_release(out);
+		free(c);
 		return false;
-	buf_init(&out, BUF_CAP_MAX);
-	pgwrite_query(&out, sql);
+	}
+	buf_release(out);
 	c->holder.ops = &holder_ops;
 	c->sink.bytes = on_bytes;
 	c->sink.event = on_event;
@@ -123,19 +128,62 @@ command_run(struct server *s, const char *sql, int64_t timeout, const struct com
 	c->ops = ops;
 	c->arg = arg;
 	deadline_init(&c->deadline, on_deadline);
-	s->unnamed_of = 0; /* a simple query drops the unnamed statement */
-	if (buf_failed(&out) ||
-	    !server_expect(s, REQUEST_QUERY, ops->row != NULL ? REQUEST_FORWARD : REQUEST_SWALLOW,
-		NULL) ||
-	    stream_write(&s->stream, buf_data(&out), buf_len(&out)) == -1) {
-		buf_release(&out);
-		free(c);
-		return false;
-	}
-	buf_release(&out);
 	server_hold(s, &c->holder, SERVER_TESTED);
 	if (timeout > 0)
 		loop_deadline(&s->worker->loop, &c->deadline,
 		    loop_now_ms(&s->worker->loop) + (uint64_t)timeout);
 	return true;
+}
+
+bool
+command_run(struct server *s, const char *sql, int64_t timeout, const struct command_ops *ops,
+    void *arg)
+{
+	struct buf out;
+
+	buf_init(&out, BUF_CAP_MAX);
+	pgwrite_query(&out, sql);
+	return launch(s, &out,
+	    server_expect(s, REQUEST_QUERY, ops->row != NULL ? REQUEST_FORWARD : REQUEST_SWALLOW,
+		NULL),
+	    timeout, ops, arg);
+}
+
+/* One text parameter, the results as text; unnamed statement and portal. */
+static void
+put_bind(struct buf *out, const char *param)
+{
+	uint32_t mark = pgwrite_begin(out, 'B');
+
+	buf_put(out, "\0\0" /* portal, statement */ "\0\0" /* formats */ "\0\1", 6);
+	buf_put_u32(out, (uint32_t)strlen(param));
+	buf_put(out, param, strlen(param));
+	buf_put(out, "\0\0", 2);
+	pgwrite_end(out, mark);
+}
+
+bool
+command_run_with(struct server *s, const char *sql, const char *param, int64_t timeout,
+    const struct command_ops *ops, void *arg)
+{
+	struct buf out;
+	uint32_t mark;
+	bool expected;
+
+	buf_init(&out, BUF_CAP_MAX);
+	mark = pgwrite_begin(&out, 'P');
+	buf_put(&out, "", 1);
+	buf_put(&out, sql, strlen(sql) + 1);
+	buf_put(&out, "\0\0", 2);
+	pgwrite_end(&out, mark);
+	put_bind(&out, param);
+	mark = pgwrite_begin(&out, 'E');
+	buf_put(&out, "\0\0\0\0\0", 5);
+	pgwrite_end(&out, mark);
+	pgwrite_empty(&out, 'S');
+	expected = server_expect(s, REQUEST_PARSE, REQUEST_SWALLOW, NULL) &&
+		   server_expect(s, REQUEST_BIND, REQUEST_SWALLOW, NULL) &&
+		   server_expect(s, REQUEST_EXECUTE, REQUEST_FORWARD, NULL) &&
+		   server_expect(s, REQUEST_SYNC, REQUEST_SWALLOW, NULL);
+	return launch(s, &out, expected, timeout, ops, arg);
 }

@@ -1,4 +1,4 @@
-/* command.h -- one simple query of our own on a server that no client has: check, reset, rollback,
+/* command.h -- one query of our own on a server that no client has: check, reset, rollback,
  * connect_query, a session snapshot. Its answers go nowhere but to the verdict (and rows to `row`).
  * Exactly one `done` follows, never from inside command_run(). Timeout in ms. */
 #ifndef POOL_COMMAND_H
@@ -27,5 +27,9 @@ struct command_ops {
 /* false: out of memory or the server is gone; `done` does not follow. */
 bool command_run(struct server *, const char *sql, int64_t timeout, const struct command_ops *,
     void *arg);
+
+/* The same by the extended protocol, with one bound parameter. */
+bool command_run_with(struct server *, const char *sql, const char *param, int64_t timeout,
+    const struct command_ops *, void *arg);
 
 #endif

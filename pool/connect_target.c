@@ -4,6 +4,7 @@
 #include "auth/userlist.h"
 #include "pool/connector.h"
 #include "pool/pool.h"
+#include "pool/pool_set.h"
 #include "proxy/config/config.h"
 
 #include <string.h>
@@ -58,7 +59,9 @@ connect_target_fill(struct connect_target *t, const struct config *cfg,
 	t->port = db->port;
 	t->dbname = db->dbname != NULL ? db->dbname : p->db->quota.name;
 	t->user = p->user->name;
-	t->password = db->user != NULL && db->password != NULL ? db->password : NULL;
+	t->password = db->user != NULL && db->password != NULL && p->replication != pool_for_auth
+			  ? db->password
+			  : NULL;
 	if (t->password == NULL && u != NULL)
 		t->password = auth_user_plain(u);
 	if (version != NULL)
@@ -67,7 +70,7 @@ connect_target_fill(struct connect_target *t, const struct config *cfg,
 	t->client_encoding = db->client_encoding;
 	t->datestyle = db->datestyle;
 	t->timezone = db->timezone;
-	t->replication = p->replication;
+	t->replication = p->replication == pool_for_auth ? NULL : p->replication;
 	t->tls.mode = tls_word(cfg->server_tls_sslmode);
 	t->tls.ca_file = cfg->server_tls_ca_file;
 	t->tls.cert_file = cfg->server_tls_cert_file;

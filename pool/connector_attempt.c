@@ -3,6 +3,7 @@
 #include "pool/connector.h"
 #include "pool/connector_error.h"
 #include "pool/connector_params.h"
+#include "pool/connector_scram.h"
 #include "proxy/base/log.h"
 
 #include <libpq-fe.h>
@@ -82,6 +83,16 @@ on_ready(struct watch *w, int events)
 	watch_stop(a->loop, &a->watch);
 	if (a->logged_in) {
 		a->ops->ended(a, NULL);
+		return;
+	}
+	/* not while it connects: reading would take the error that libpq looks for */
+	if (PQstatus(a->pg) == CONNECTION_AWAITING_RESPONSE && !PQsslInUse(a->pg) &&
+	    connector_scram_peek(PQsocket(a->pg))) {
+		connector_error_set(&e,
+		    "the server asks for an unreasonable number of SCRAM rounds");
+		e.result = CONNECT_REFUSED;
+		connector_attempt_close(a);
+		a->ops->ended(a, &e);
 		return;
 	}
 	switch (PQconnectPoll(a->pg)) {

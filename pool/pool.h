@@ -119,8 +119,8 @@ struct pool {
 	_Atomic bool failing;
 	bool forced_user;
 	atomic_bool blocked_by_db, blocked_by_user; /* hungry, but that limit is reached */
-	const char
-	    *replication; /* value of that startup parameter, "true" or "database", or NULL */
+	/* value of that startup parameter, "true" or "database"; pool_for_auth; or NULL */
+	const char *replication;
 	atomic_bool stay_on_host;
 	int n_local;
 	struct pool_local local[];
@@ -134,6 +134,8 @@ struct pool_worker {
 	struct config *cfg;	       /* references, owned */
 	struct userlist *users;
 	struct secrets *secrets; /* of the program; NULL = there are none */
+	void (*recheck)(
+	    struct worker *); /* logins that wait for an answer look again; NULL = nobody does */
 };
 
 static inline struct pool_worker *

@@ -271,7 +271,7 @@ take_version(struct opening *o, const struct config_database *db, struct secrets
 {
 	char why[400];
 
-	if (db->secret == NULL)
+	if (db->secret == NULL || o->pool->replication == pool_for_auth)
 		return true;
 	o->secret = secrets != NULL ? secrets_find(secrets, db->secret) : NULL;
 	if (o->secret == NULL) {

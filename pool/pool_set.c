@@ -15,7 +15,10 @@ static struct {
 	struct worker *workers;
 	int n_workers;
 	_Atomic(const struct config *) cfg; /* the one applied last, by address only */
+	atomic_bool paused;		    /* PAUSE of all is in force */
 } set = { .lock = PTHREAD_MUTEX_INITIALIZER };
+
+const char pool_for_auth[] = "auth_query";
 
 int
 pool_set_init(struct worker *workers, int n_workers)
@@ -79,6 +82,7 @@ make_database(const struct config *cfg, const char *name, uint64_t hash)
 	}
 	memset(db->stats, 0, (size_t)set.n_workers * sizeof(*db->stats));
 	list_init(&db->pools);
+	atomic_store(&db->paused, atomic_load(&set.paused));
 	pool_rules_database(db, cfg);
 	return db;
 }
@@ -171,7 +175,7 @@ get(const struct config *cfg, const struct config_database *entry, const char *d
     const char *user, const char *replication, struct pool **out)
 {
 	struct database *db = find_or_make_database(cfg, database);
-	const char *fixed = fixed_user(entry);
+	const char *fixed = replication == pool_for_auth ? NULL : fixed_user(entry);
 	struct quota *u = find_or_make_user(cfg, fixed != NULL ? fixed : user);
 	uint64_t hash;
 	struct pool *p;
@@ -240,6 +244,12 @@ pool_unref(struct pool *p)
 	/* the set itself holds one: a pool that exists stays, as its settings and history do */
 	if (p != NULL)
 		atomic_fetch_sub_explicit(&p->refs, 1, memory_order_acq_rel);
+}
+
+void
+pool_set_pause_new(bool on)
+{
+	atomic_store(&set.paused, on);
 }
 
 /* ---- all of them ---- */

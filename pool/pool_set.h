@@ -15,6 +15,9 @@ struct pool;
 struct quota;
 struct worker;
 
+/* Given as `replication`: the pool in which auth_query runs, which no client shares. */
+extern const char pool_for_auth[];
+
 /* Once, before any worker runs. */
 int pool_set_init(struct worker *workers, int n_workers);
 /* The configuration that was applied last; to be compared, not looked into. */
@@ -34,6 +37,8 @@ struct quota *pool_set_user(const struct config *, const char *name);
 /* Something about that entry of [secrets] has changed: who waits for a server by it tries again, and
  * servers of a replaced user end. */
 void pool_set_secret_changed(const struct config *, const char *secret);
+/* While it is on, databases that come into being are paused, as all others are. */
+void pool_set_pause_new(bool on);
 /* Opens what min_pool_size asks for. */
 void pool_set_fill(const struct config *);
 

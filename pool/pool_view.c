@@ -91,7 +91,10 @@ pool_view_time(uint64_t at_ms, uint64_t now_ms, char *buf, size_t n)
 const char *
 pool_view_replication(const char *value)
 {
-	return value == NULL ? "none" : strcmp(value, "database") == 0 ? "logical" : "physical";
+	/* that of auth_query is no replication */
+	return value == NULL || value[0] == 'a' ? "none"
+	       : strcmp(value, "database") == 0 ? "logical"
+						: "physical";
 }
 
 static void

@@ -1,10 +1,12 @@
 #include "proxy/app.h"
 
 #include "auth/userlist.h"
+#include "pool/auth_query.h"
 #include "pool/connector.h"
 #include "pool/pool.h"
 #include "pool/pool_set.h"
 #include "proxy/app_admin.h"
+#include "proxy/app_auth.h"
 #include "proxy/app_config.h"
 #include "proxy/app_listen.h"
 #include "proxy/app_process.h"
@@ -49,6 +51,7 @@ make_worker(struct app *a, int i)
 	pw->cfg = config_ref(a->cfg);
 	pw->users = userlist_ref(a->env->users);
 	pw->secrets = a->secrets;
+	pw->recheck = session_set_recheck;
 	w->pools = pw;
 	return session_set_init(w, &a->totals, a->env, a->workers, a->n_workers);
 }
@@ -75,7 +78,7 @@ start_threads(struct app *a)
 		a->cfg->dns_nxdomain_ttl };
 
 	a->connectors = connectors_start(&cs);
-	if (a->connectors == NULL)
+	if (a->connectors == NULL || app_auth_start(a) == -1)
 		return -1;
 	for (int i = 0; i < a->n_workers; i++) {
 		pool_worker(&a->workers[i])->connectors = a->connectors;
@@ -114,6 +117,7 @@ app_start(struct app *a)
 		return -1;
 	}
 	app_secrets_commit(a);
+	app_auth_commit(a);
 	app_admin_start(a);
 	app_listen_start(a);
 	pool_set_fill(a->cfg);
@@ -143,6 +147,8 @@ adopt_env(struct app *a, struct session_env *fresh)
 	a->cfg = config_ref(fresh->cfg);
 	(void)app_config_log(a, a->cfg);
 	app_secrets_commit(a);
+	app_auth_commit(a);
+	auth_query_forget();
 	app_config_spread(a, old);
 	session_env_unref(old_env);
 	config_unref(old);
@@ -161,6 +167,7 @@ app_reload(struct app *a, char *err, size_t errlen)
 	if (config_keep_fixed(fresh->cfg, a->cfg) == -1) {
 		snprintf(err, errlen, "out of memory");
 		app_secrets_discard(a);
+		app_auth_discard(a);
 		session_env_unref(fresh);
 		return false;
 	}
@@ -230,6 +237,8 @@ app_pause(struct app *a, const char *name)
 {
 	struct pausing p = { name, true, false };
 
+	if (name == NULL)
+		pool_set_pause_new(true);
 	pool_set_each_database(set_paused, &p);
 	/* idle servers close when their worker looks at them */
 	on_each(a, name, wake);
@@ -241,6 +250,8 @@ app_resume(struct app *a, const char *name)
 {
 	struct pausing p = { name, false, false };
 
+	if (name == NULL)
+		pool_set_pause_new(false);
 	pool_set_each_database(set_paused, &p);
 	on_each(a, name, wake);
 	return p.any;
@@ -349,6 +360,7 @@ app_stop(struct app *a)
 	for (int i = 0; i < a->n_workers; i++)
 		pool_worker(&a->workers[i])->connectors = NULL;
 	connectors_stop(a->connectors);
+	app_auth_stop(a);
 	for (int i = 0; i < a->n_workers; i++)
 		worker_drain(&a->workers[i]);
 	app_listen_free(a);

@@ -15,6 +15,7 @@
 struct config;
 struct connectors;
 struct https_calls;
+struct jwks_source;
 struct listeners;
 struct secrets;
 struct secrets_plan;
@@ -43,6 +44,9 @@ struct app {
 	struct secrets *secrets;
 	struct secrets_plan
 	    *plan; /* of the configuration that was read last, until it is in force */
+	struct jwks_source *keys;      /* of tokens; NULL = nobody needs them */
+	struct jwks_source *keys_next; /* of the configuration that was read last */
+	char *keys_from, *keys_ca;     /* where the keys come from */
 	struct listeners *listeners;
 	enum app_shutdown shutdown;
 	int exit_code;

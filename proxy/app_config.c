@@ -5,6 +5,7 @@
 #include "pool/pool.h"
 #include "pool/pool_set.h"
 #include "proxy/app.h"
+#include "proxy/app_auth.h"
 #include "proxy/app_secrets.h"
 #include "proxy/base/log.h"
 #include "proxy/base/tls.h"
@@ -86,6 +87,26 @@ check_server_tls(const struct config *c, struct faults *f)
 	return true;
 }
 
+/* A SCRAM secret proves who a client is, and is no password: libpq cannot log in with it before version 18. */
+static void
+warn_of_scram(const struct session_env *e, struct faults *f)
+{
+	size_t users = userlist_count_kind(e->users, AUTH_SECRET_SCRAM), databases = 0;
+	char text[400];
+
+	for (size_t i = 0; i < e->cfg->n_databases; i++)
+		databases += e->cfg->databases[i].user == NULL &&
+			     e->cfg->databases[i].secret == NULL;
+	if (users == 0 || databases == 0)
+		return;
+	snprintf(text, sizeof(text),
+	    "%zu user%s with a SCRAM secret and %zu database%s without user= and secret=: such a user "
+	    "cannot log in to servers that ask for a password: libpq 18 or newer can pass SCRAM keys "
+	    "through",
+	    users, users == 1 ? "" : "s", databases, databases == 1 ? "" : "s");
+	say(f, false, e->cfg->auth_file, 0, text);
+}
+
 static bool
 load_users(struct session_env *e, struct faults *f)
 {
@@ -93,6 +114,8 @@ load_users(struct session_env *e, struct faults *f)
 		e->users = userlist_load(e->cfg->auth_file, say, f);
 	else
 		e->users = userlist_parse("auth_file", "", 0, say, f);
+	if (e->users != NULL)
+		warn_of_scram(e, f);
 	return e->users != NULL;
 }
 
@@ -112,12 +135,14 @@ complete(struct app *a, struct config *cfg, struct faults *f)
 	ok &= load_users(e, f);
 	ok &= load_tls(e, f);
 	ok &= check_server_tls(cfg, f);
+	ok &= app_auth_prepare(a, e, say, f);
 	app_secrets_discard(a);
 	a->plan = secrets_prepare(a->secrets, cfg, say, f);
 	ok &= a->plan != NULL;
 	if (ok)
 		return e;
 	app_secrets_discard(a);
+	app_auth_discard(a);
 	session_env_unref(e);
 	return NULL;
 }

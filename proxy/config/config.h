@@ -27,7 +27,9 @@ enum auth_type {
 	AUTH_CERT,
 	AUTH_HBA,
 	AUTH_LDAP,
-	AUTH_PAM
+	AUTH_PAM,
+	AUTH_JWT,
+	AUTH_IAM
 };
 enum tls_mode { TLS_DISABLE, TLS_ALLOW, TLS_PREFER, TLS_REQUIRE, TLS_VERIFY_CA, TLS_VERIFY_FULL };
 enum balance_hosts { BALANCE_ROUND_ROBIN, BALANCE_DISABLE };
@@ -101,13 +103,14 @@ struct config_secret {
 
 struct config_own;
 
-#define CONFIG_MEMBER_BOOL(key) bool key;
-#define CONFIG_MEMBER_INT(key)	int key;
-#define CONFIG_MEMBER_SIZE(key) int64_t key;
-#define CONFIG_MEMBER_MS(key)	int64_t key;
-#define CONFIG_MEMBER_STR(key)	const char *key;
-#define CONFIG_MEMBER_ENUM(key) int key;
-#define OPTION(key, type, ...)	CONFIG_MEMBER_##type(key)
+#define CONFIG_MEMBER_BOOL(key)	  bool key;
+#define CONFIG_MEMBER_INT(key)	  int key;
+#define CONFIG_MEMBER_SIZE(key)	  int64_t key;
+#define CONFIG_MEMBER_MS(key)	  int64_t key;
+#define CONFIG_MEMBER_STR(key)	  const char *key;
+#define CONFIG_MEMBER_SECRET(key) const char *key;
+#define CONFIG_MEMBER_ENUM(key)	  int key;
+#define OPTION(key, type, ...)	  CONFIG_MEMBER_##type(key)
 struct config {
 #include "proxy/config/options.def"
 	const struct config_database *databases; /* sorted by name, each name once */

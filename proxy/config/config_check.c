@@ -140,6 +140,59 @@ check_server_tls(const struct check *check)
 }
 
 static void
+need(const struct check *check, const char *value, const char *key, const char *what)
+{
+	if (missing(check, value))
+		config_report_error(check->report, AT(auth_type),
+		    "auth_type=%s: found no %s, expected %s",
+		    config_words("auth_type")[check->cfg->auth_type], key, what);
+}
+
+/* Tokens: whose are good, and for what. */
+static void
+check_tokens(const struct check *check)
+{
+	const struct config *cfg = check->cfg;
+	char quoted[CONFIG_QUOTED];
+
+	if (cfg->auth_type == AUTH_JWT) {
+		need(check, cfg->jwt_keys, "jwt_keys", "the keys that sign tokens");
+		need(check, cfg->jwt_issuer, "jwt_issuer", "the claim iss of tokens");
+		need(check, cfg->jwt_audience, "jwt_audience", "the claim aud of tokens");
+		need(check, cfg->jwt_role_claim, "jwt_role_claim", "the claim that names the user");
+	}
+	if (cfg->auth_type == AUTH_IAM)
+		need(check, cfg->iam_secret, "iam_secret", "the entry of [secrets] with the key");
+	if (cfg->iam_secret != NULL && config_find_secret(cfg, cfg->iam_secret) == NULL &&
+	    missing(check, NULL))
+		config_report_error(check->report, AT(iam_secret),
+		    "iam_secret: found %s, expected the name of an entry of [secrets]",
+		    config_report_quote(quoted, cfg->iam_secret));
+	if (cfg->iam_secret != NULL && cfg->iam_hosts == NULL && cfg->listen_addr != NULL &&
+	    strchr(cfg->listen_addr, '*') != NULL)
+		config_report_error(check->report, AT(iam_secret),
+		    "iam_secret: found listen_addr=* and no iam_hosts, expected the host:port that clients "
+		    "make tokens for");
+	if ((cfg->auth_type == AUTH_JWT || cfg->auth_type == AUTH_IAM) &&
+	    cfg->listen_addr != NULL && cfg->client_tls_sslmode == TLS_DISABLE)
+		config_report_warning(check->report, AT(auth_type),
+		    "auth_type=%s: found client_tls_sslmode=disable, so nobody can log in over TCP",
+		    config_words("auth_type")[cfg->auth_type]);
+}
+
+/* Where else can users come from than auth_file? */
+static bool
+knows_users(const struct config *cfg)
+{
+	bool known = cfg->n_secrets > 0 || cfg->auth_user != NULL;
+	size_t i;
+
+	for (i = 0; i < cfg->n_databases; i++)
+		known |= cfg->databases[i].auth_user != NULL;
+	return known;
+}
+
+static void
 check_auth(const struct check *check)
 {
 	const struct config *cfg = check->cfg;
@@ -149,21 +202,30 @@ check_auth(const struct check *check)
 
 	if (is_bad(check, CONFIG_OPTION_auth_type))
 		return;
-	if (cfg->auth_type >= AUTH_HBA) {
-		config_report_error(check->report, AT(auth_type),
-		    "auth_type=%s is not served: use scram-sha-256, md5, plain or cert with auth_file",
-		    type);
-		return;
-	}
+	if (cfg->auth_type == AUTH_HBA)
+		need(check, cfg->auth_hba_file, "auth_hba_file", "the file with the rules");
+	if (cfg->auth_type == AUTH_LDAP)
+		need(check, cfg->auth_ldap_options, "auth_ldap_options",
+		    "how to ask the LDAP server");
+	check_tokens(check);
 	if (cfg->auth_type == AUTH_CERT && cfg->client_tls_sslmode != TLS_VERIFY_FULL &&
 	    !is_bad(check, CONFIG_OPTION_client_tls_sslmode))
 		config_report_error(check->report, AT(auth_type),
 		    "auth_type=cert: found client_tls_sslmode=%s, expected verify-full",
 		    config_words("client_tls_sslmode")[cfg->client_tls_sslmode]);
+	if ((cfg->auth_type == AUTH_PLAIN || cfg->auth_type == AUTH_LDAP ||
+		cfg->auth_type == AUTH_PAM) &&
+	    cfg->listen_addr != NULL && cfg->client_tls_sslmode < TLS_REQUIRE &&
+	    !is_bad(check, CONFIG_OPTION_client_tls_sslmode))
+		config_report_warning(check->report, AT(auth_type),
+		    "auth_type=%s: clients may send their password unencrypted: client_tls_sslmode=%s, "
+		    "better require",
+		    type, config_words("client_tls_sslmode")[cfg->client_tls_sslmode]);
 	if (cfg->auth_type == AUTH_TRUST && missing(check, cfg->auth_file))
 		config_report_warning(check->report, AT(auth_type),
 		    "auth_type=trust without auth_file: no user is known");
-	if (cfg->auth_type > AUTH_TRUST && missing(check, cfg->auth_file) && cfg->n_secrets == 0)
+	if (cfg->auth_type > AUTH_TRUST && cfg->auth_type < AUTH_HBA &&
+	    missing(check, cfg->auth_file) && !knows_users(cfg))
 		config_report_error(check->report, AT(auth_type),
 		    "auth_type=%s: found no auth_file, expected the list of users and secrets",
 		    type);
@@ -216,6 +278,29 @@ check_hosts(const struct check *check, const struct config_database *db)
 	}
 }
 
+/* The token of rds-iam is a password in clear text: only over TLS. */
+static void
+check_token(const struct check *check, const struct config_database *db,
+    const struct config_secret *secret)
+{
+	char quoted[CONFIG_QUOTED];
+
+	if (secret == NULL || secret->provider == NULL || strcmp(secret->provider, "rds-iam") != 0)
+		return;
+	config_report_quote(quoted, db->name);
+	if (check->cfg->server_tls_sslmode < TLS_REQUIRE)
+		config_report_error(check->report, (struct config_place){ db->file, db->line },
+		    "database %s: secret %s is an rds-iam token: found server_tls_sslmode=%s, expected "
+		    "require, verify-ca or, better, verify-full",
+		    quoted, secret->name,
+		    config_words("server_tls_sslmode")[check->cfg->server_tls_sslmode]);
+	else if (check->cfg->server_tls_sslmode < TLS_VERIFY_CA)
+		config_report_warning(check->report, (struct config_place){ db->file, db->line },
+		    "database %s: secret %s is an rds-iam token, which goes to whoever answers: "
+		    "server_tls_sslmode=verify-full verifies that it is the server",
+		    quoted, secret->name);
+}
+
 static void
 check_database(const struct check *check, const struct config_database *db)
 {
@@ -233,6 +318,8 @@ check_database(const struct check *check, const struct config_database *db)
 		config_report_error(check->report, at,
 		    "database %s: secret: found %s, expected the name of an entry of [secrets]",
 		    quoted, db->secret);
+	if (db->secret != NULL)
+		check_token(check, db, config_find_secret(check->cfg, db->secret));
 	if (db->secret != NULL && db->password != NULL)
 		config_report_error(check->report, at,
 		    "database %s: found secret and password, expected one of them", quoted);

@@ -25,8 +25,9 @@ diff_options(const struct diff *diff, const struct config *old, const struct con
 
 		if (!config_field_equal(&o->field, old, new_))
 			diff->change(diff->arg, o->field.key,
-			    config_field_text(&o->field, old, from),
-			    config_field_text(&o->field, new_, to), o->reload);
+			    o->field.secret ? "***" : config_field_text(&o->field, old, from),
+			    o->field.secret ? "***" : config_field_text(&o->field, new_, to),
+			    o->reload);
 	}
 }
 

@@ -172,7 +172,9 @@ config_show(const struct config *cfg,
 	for (i = 0; i < CONFIG_OPTIONS; i++) {
 		const struct config_option *o = &config_options[i];
 
-		row(arg, o->field.key, config_field_text(&o->field, cfg, buf), o->def,
+		const char *value = config_field_text(&o->field, cfg, buf);
+
+		row(arg, o->field.key, o->field.secret && *value != '\0' ? "***" : value, o->def,
 		    o->reload && o->service == CONFIG_SERVED);
 	}
 }

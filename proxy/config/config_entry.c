@@ -14,12 +14,6 @@
 static const struct {
 	const char *key, *why;
 } refused[] = {
-	{ "auth_user",
-	    "looking users up in the database is not served yet; list them in auth_file" },
-	{ "auth_query",
-	    "looking users up in the database is not served yet; list them in auth_file" },
-	{ "auth_dbname",
-	    "looking users up in the database is not served yet; list them in auth_file" },
 	{ "resource_arn", "the HTTP data API is not served yet; remove it" },
 };
 

@@ -14,7 +14,7 @@
 
 static const char *const pool_modes[] = { "session", "transaction", "statement", NULL };
 static const char *const auth_types[] = { "any", "trust", "plain", "md5", "scram-sha-256", "cert",
-	"hba", "ldap", "pam", NULL };
+	"hba", "ldap", "pam", "jwt", "iam", NULL };
 static const char *const tls_modes[] = { "disable", "allow", "prefer", "require", "verify-ca",
 	"verify-full", NULL };
 static const char *const balances[] = { "round-robin", "disable", NULL };

@@ -14,8 +14,17 @@
 #define WARN(why)   CONFIG_WARN, why
 #define REFUSE(why) CONFIG_REFUSE, why
 
+#define OPT_SECRET  OPT_STR
+#define HIDE_BOOL   false
+#define HIDE_INT    false
+#define HIDE_SIZE   false
+#define HIDE_MS	    false
+#define HIDE_STR    false
+#define HIDE_ENUM   false
+#define HIDE_SECRET true
+
 #define OPTION(key, type, def, min, max, reload, service, group, help)                             \
-	{ { #key, OPT_##type, min, max, offsetof(struct config, key), false }, def, reload,        \
+	{ { #key, OPT_##type, min, max, offsetof(struct config, key), HIDE_##type }, def, reload,  \
 		service, group, help },
 
 const struct config_option config_options[CONFIG_OPTIONS] = {

@@ -335,6 +335,13 @@ on_retry(struct deadline *d)
 }
 
 bool
+console_continue(struct session *s)
+{
+	s->in.wipe = false;
+	return buf_len(&s->in) == 0 || go_on(s->console);
+}
+
+bool
 console_readable(struct session *s)
 {
 	ssize_t got = stream_read(&s->stream, session_worker(s)->rbuf, MESSAGE_MAX);

@@ -16,6 +16,8 @@ bool console_trusts(const struct session *, const char *user);
 /* Logged in: appends the rest of the greeting to `out`, sends it, and enters state CONSOLE; the login is
  * freed. false: refused (neither admin nor stats user), the session is gone. */
 bool console_begin(struct session *, const char *user, struct buf *out);
+/* Deals with what has been read already: a client in a hurry sends its first command with its password. */
+bool console_continue(struct session *);
 bool console_readable(struct session *);
 void console_session_free(struct console *);
 /* The name it logged in with. */

@@ -1,6 +1,5 @@
 #include "proxy/session/login_inside.h"
 
-#include "auth/client_auth.h"
 #include "pool/command.h"
 #include "pool/params.h"
 #include "pool/pool_set.h"
@@ -32,7 +31,7 @@ login_free(struct login *l)
 {
 	if (l == NULL)
 		return;
-	client_auth_free(l->auth);
+	login_auth_release(l);
 	startup_params_release(&l->asked);
 	session_env_unref(l->env);
 	buf_release(&l->out);
@@ -290,8 +289,7 @@ login_authenticated(struct session *s)
 {
 	struct login *l = s->login;
 
-	client_auth_free(l->auth);
-	l->auth = NULL;
+	login_auth_release(l);
 	if (atomic_load(&session_set_of(session_worker(s))->totals->shutting_down) &&
 	    !console_is(l->asked.database))
 		return session_fail(s, FAULT_SHUTDOWN, "the pooler is shutting down");
@@ -299,9 +297,7 @@ login_authenticated(struct session *s)
 		return session_fail(s, l->asked.fault, l->asked.why);
 	if (console_is(l->asked.database)) {
 		pgwrite_auth_ok(&l->out);
-		if (!console_begin(s, l->asked.user, &l->out))
-			return false;
-		return true;
+		return console_begin(s, l->asked.user, &l->out) && console_continue(s);
 	}
 	return enter_pool(s);
 }

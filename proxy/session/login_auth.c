@@ -2,8 +2,14 @@
 #include "proxy/session/login_inside.h"
 
 #include "auth/client_auth.h"
+#include "auth/login_job.h"
+#include "auth/secret.h"
+#include "auth/secret_version.h"
 #include "auth/secrets.h"
+#include "auth/userlist.h"
+#include "pool/auth_query.h"
 #include "pool/pool.h"
+#include "proxy/base/log.h"
 #include "proxy/base/tls.h"
 #include "proxy/config/config.h"
 #include "proxy/session/console_session.h"
@@ -35,19 +41,71 @@ login_send(struct session *s, struct login *l)
 
 static bool take_password(struct session *s);
 
+/* ---- the end of it ---- */
+
+void
+login_auth_note(const struct session *s, const char *why)
+{
+	const struct login *l = s->login;
+	char addr[64];
+	int port;
+
+	if (*why == '\0')
+		return;
+	session_peer(s, addr, sizeof(addr), &port);
+	log_warning("C-%llu: %s login of user \"%.63s\" from %s: %s", (unsigned long long)s->id,
+	    l->how, l->asked.user, addr, why);
+}
+
+bool
+login_auth_refuse(struct session *s)
+{
+	struct login *l = s->login;
+	bool password = strcmp(l->how, "password") == 0;
+	char message[160];
+
+	snprintf(message, sizeof(message), "%s authentication failed for user \"%.63s\"", l->how,
+	    l->asked.user);
+	return session_fail_as(s, fault_sqlstate(password ? FAULT_LOGIN : FAULT_NO_USER), message,
+	    NULL);
+}
+
+void
+login_auth_release(struct login *l)
+{
+	if (l->job != NULL)
+		login_job_abandon(l->job);
+	l->job = NULL;
+	client_auth_free(l->auth);
+	l->auth = NULL;
+	userlist_unref(l->users);
+	l->users = NULL;
+	free(l->host);
+	free(l->peer);
+	l->host = l->peer = NULL;
+}
+
+void
+login_auth_resume(struct session *s)
+{
+	s->login->wait = LOGIN_GOES_ON;
+	if (s->stream.paused)
+		stream_resume(&s->stream);
+}
+
 static bool
 verdict(struct session *s, enum auth_verdict v)
 {
 	struct login *l = s->login;
-	char message[160];
 
 	switch (v) {
 	case AUTH_WAIT:
-		l->waits = true;
-		stream_pause(&s->stream);
+		l->wait = LOGIN_WAITS_SECRET;
 		return true;
 	case AUTH_MORE:
 		return login_send(s, l) && take_password(s);
+	case AUTH_GIVEN:
+		return login_auth_outside(s);
 	case AUTH_OK:
 		return login_authenticated(s);
 	case AUTH_PROTOCOL_ERROR:
@@ -55,20 +113,26 @@ verdict(struct session *s, enum auth_verdict v)
 	case AUTH_FAILED:
 		break;
 	}
-	snprintf(message, sizeof(message), "password authentication failed for user \"%.63s\"",
-	    l->asked.user);
-	return session_fail(s, FAULT_LOGIN, message);
+	auth_query_doubt(l->env->cfg, l->asked.database, l->asked.user);
+	return login_auth_refuse(s);
 }
 
 bool
 login_recheck(struct session *s)
 {
 	struct login *l = s->login;
+	enum login_wait wait;
 
-	if (s->state != SESSION_LOGIN || l == NULL || !l->waits)
+	if (s->state != SESSION_LOGIN || l == NULL)
 		return true;
-	l->waits = false;
-	stream_resume(&s->stream);
+	wait = l->wait;
+	if (wait != LOGIN_WAITS_USER && wait != LOGIN_WAITS_SECRET)
+		return true;
+	login_auth_resume(s);
+	if (wait == LOGIN_WAITS_USER)
+		return login_auth_go(s);
+	if (l->method == AUTH_IAM)
+		return login_auth_iam(s);
 	return verdict(s, client_auth_recheck(l->auth, &l->out));
 }
 
@@ -89,19 +153,57 @@ secret_of(struct session *s, const struct login *l)
 	const struct config_database *db = config_find_database(l->env->cfg, l->asked.database);
 	struct secrets *all = pool_worker(session_worker(s))->secrets;
 
-	return db != NULL && db->secret != NULL && all != NULL ? secrets_find(all, db->secret)
-							       : NULL;
+	if (console_is(l->asked.database) || db == NULL || db->secret == NULL || all == NULL)
+		return NULL;
+	return secrets_find(all, db->secret);
+}
+
+/* Is it the secret's user, as far as anybody knows? */
+static bool
+is_of_secret(struct secret *secret, const char *user)
+{
+	struct secret_version *v[SECRET_CANDIDATES];
+	size_t n = secret_candidates(secret, user, v);
+
+	for (size_t i = 0; i < n; i++)
+		secret_version_unref(v[i]);
+	return n > 0 || secret_is_cold(secret);
+}
+
+/* A user may be one whom only the database knows. */
+static enum login_step
+look_up(struct session *s, struct login *l)
+{
+	struct secret *secret = secret_of(s, l);
+
+	if (l->method == AUTH_ANY || login_auth_is_outside(l->method) ||
+	    console_is(l->asked.database) || l->users != NULL ||
+	    userlist_find(l->env->users, l->asked.user) != NULL ||
+	    (secret != NULL && is_of_secret(secret, l->asked.user)))
+		return LOGIN_STEP_ON;
+	switch (auth_query_find(session_worker(s), l->env->cfg, l->asked.database, l->asked.user,
+	    &l->users)) {
+	case AUTH_QUERY_WAIT:
+		l->wait = LOGIN_WAITS_USER;
+		return LOGIN_STEP_WAITS;
+	case AUTH_QUERY_FAULT:
+		(void)session_fail_as(s, "08006", "the user cannot be looked up at present", NULL);
+		return LOGIN_STEP_GONE;
+	default:
+		return LOGIN_STEP_ON;
+	}
 }
 
 static enum auth_verdict
-start_auth(struct session *s, struct login *l)
+start_dialogue(struct session *s, struct login *l)
 {
 	char cn[256];
 	struct client_auth_offer offer = {
-		.method = l->env->cfg->auth_type,
+		.method = l->method,
 		.user = l->asked.user,
-		.users = l->env->users,
-		.secret = console_is(l->asked.database) ? NULL : secret_of(s, l),
+		.users = l->users != NULL ? l->users : l->env->users,
+		.secret = secret_of(s, l),
+		.outside = login_auth_is_outside(l->method),
 		.tls = s->stream.ssl != NULL,
 		.cb_hash = l->env->cb_len > 0 ? l->env->cb_hash : NULL,
 		.cb_len = l->env->cb_len,
@@ -111,10 +213,24 @@ start_auth(struct session *s, struct login *l)
 
 	if (s->stream.ssl != NULL && tls_peer_cn(s->stream.ssl, cn, sizeof(cn)))
 		offer.cert_cn = cn;
-	if (console_is(l->asked.database) && console_trusts(s, l->asked.user))
-		return AUTH_OK;
 	l->auth = client_auth_new(&offer, &l->out, &v);
 	return v;
+}
+
+bool
+login_auth_go(struct session *s)
+{
+	struct login *l = s->login;
+	enum login_step step;
+
+	if (console_is(l->asked.database) && console_trusts(s, l->asked.user))
+		return login_authenticated(s);
+	step = login_auth_choose(s);
+	if (step == LOGIN_STEP_ON)
+		step = look_up(s, l);
+	if (step == LOGIN_STEP_ON)
+		return verdict(s, start_dialogue(s, l));
+	return step == LOGIN_STEP_WAITS;
 }
 
 bool
@@ -134,7 +250,7 @@ login_begin(struct session *s, uint32_t minor, const uint8_t *payload, size_t n)
 		return session_fail(s, f, l->asked.why);
 	session_enter(s, SESSION_LOGIN);
 	negotiate(l, minor);
-	return verdict(s, start_auth(s, l));
+	return login_auth_go(s);
 }
 
 /* One authentication message, if it is here as a whole. */
@@ -181,5 +297,10 @@ login_readable(struct session *s)
 	explicit_bzero(rbuf, (size_t)got);
 	if (buf_failed(&s->in))
 		return session_fail(s, FAULT_MEMORY, NULL);
-	return take_password(s);
+	if (s->login->wait == LOGIN_GOES_ON)
+		return take_password(s);
+	/* it is read only to see whether it is still there */
+	if (buf_len(&s->in) > CLIENT_AUTH_PAYLOAD_MAX)
+		stream_pause(&s->stream);
+	return true;
 }

@@ -4,6 +4,8 @@
 #include "proxy/base/secret.h"
 #include "proxy/config/config.h"
 #include "proxy/session/login.h"
+#include "proxy/session/login_auth_names.h"
+#include "proxy/session/login_auth_rules.h"
 #include "proxy/session/session.h"
 
 #include <stdlib.h>
@@ -25,6 +27,7 @@ session_env_unref(struct session_env *e)
 		return;
 	config_unref(e->cfg);
 	userlist_unref(e->users);
+	login_auth_rules_free(e->rules);
 	tls_ctx_free(e->tls);
 	free(e);
 }
@@ -57,6 +60,7 @@ session_set_destroy(struct worker *w)
 	if (set == NULL)
 		return;
 	session_env_unref(set->env);
+	login_auth_names_free(set->names);
 	buf_release(&set->scratch);
 	buf_release(&set->fakes);
 	free(set->slots);

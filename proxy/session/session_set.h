@@ -12,6 +12,9 @@
 #include <stdint.h>
 
 struct config;
+struct login_auth_names;
+struct login_auth_rules;
+struct login_jobs;
 struct session;
 struct userlist;
 
@@ -21,6 +24,8 @@ struct session_totals {
 	atomic_int logins;	   /* accepted and not logged in yet */
 	atomic_bool shutting_down; /* no new client comes in */
 	_Atomic uint64_t last_id;
+	/* helper threads for LDAP and PAM, and for names of clients; set before the workers start */
+	struct login_jobs *jobs, *names;
 };
 
 /* What a login needs; a reload replaces it as a whole. Counted. */
@@ -28,7 +33,8 @@ struct session_env {
 	atomic_int refs;
 	struct config *cfg;
 	struct userlist *users;
-	SSL_CTX *tls; /* NULL: no TLS towards clients */
+	struct login_auth_rules *rules; /* owned; NULL = auth_type says it all */
+	SSL_CTX *tls;			/* NULL: no TLS towards clients */
 	uint8_t cb_hash[64];
 	size_t cb_len;
 };
@@ -44,6 +50,7 @@ struct session_set {
 	uint32_t n_slots, first_free;
 	struct session_totals *totals;
 	struct session_env *env;
+	struct login_auth_names *names; /* of clients, found by helper threads */
 	struct buf scratch; /* for what is put together on the way to a server or client */
 	struct buf fakes;   /* answers made up, until they are written */
 	struct worker *workers;

@@ -7,7 +7,8 @@ import time
 import pytest
 
 from cluster import PASSWORDS
-from rawpg import SSL_REQUEST, SYNC, bind, execute, kinds, message, parse, query, request
+from rawpg import (SSL_REQUEST, SYNC, bind, execute, kinds, message, parse, query, request, rows,
+                   startup_packet)
 from test_tls import tls
 
 pytestmark = pytest.mark.beyond_pgbouncer
@@ -161,3 +162,30 @@ def test_shutdown_ends_pinned_sessions(sluice):
     b.send(query("set lock_timeout='3s'"), query("commit"))
     assert s.wait_exit(5) == 0
     s.proc = None
+
+
+def test_pause_covers_new_databases(sluice):
+    """Goal: PAUSE of everything holds for a database that the fallback makes afterwards."""
+    s = sluice(entries={"*": {"dbname": "app"}})
+    console = s.console()
+    console.query("pause")
+    late = s.socket()
+    late.send(startup_packet({"user": "app", "database": "never_seen_before"}))
+    with pytest.raises(TimeoutError):
+        late.sock.settimeout(0.7)
+        late.ready()
+    console.query("resume")
+    late.sock.settimeout(10)
+    late.ready()
+    assert late.one("select 1") == "1"
+
+
+def test_console_command_with_the_password(sluice):
+    """Goal: a console command that arrives together with the password is answered without another byte."""
+    s = sluice(auth_type="plain")
+    s.console().close()
+    raw = s.socket(timeout=5)
+    raw.send(startup_packet({"user": "admin", "database": "pgbouncer"})
+             + message("p", PASSWORDS["admin"].encode() + b"\0") + query("show version"))
+    raw.ready()
+    assert "pgsluice" in str(rows(raw.ready()))

@@ -285,6 +285,7 @@ def test_reload(sluice, pg, folder, rotating):
     s.databases["sec"] = s.target()
     s.reload()
     wait_until(lambda: "no longer in the configuration" in s.log(), 5, "it is removed")
+    time.sleep(0.3)
     assert whoami(s) == "app"
 
 

@@ -33,7 +33,7 @@ static void
 test_fifo(void **state)
 {
 	struct client *c[5];
-	char sql[16];
+	char sql[24];
 
 	(void)state;
 	stage_begin("", "");

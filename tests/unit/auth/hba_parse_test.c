@@ -146,7 +146,7 @@ test_bomb(void **state)
 /* ---- faults ---- */
 
 #define METHODS                                                                                    \
-	"trust, reject, md5, password, plain, scram-sha-256, cert, peer, ident, ldap, pam or jwt"
+	"trust, reject, md5, password, plain, scram-sha-256, cert, peer, ident, ldap, pam, jwt or iam"
 #define LDAP                                                                                           \
 	"ldapurl, ldapserver, ldapport, ldapscheme, ldaptls, ldapbinddn, ldapbindpasswd, ldapbasedn, " \
 	"ldapsearchattribute, ldapsearchfilter, ldapscope, ldapprefix, ldapsuffix or ldapcafile"

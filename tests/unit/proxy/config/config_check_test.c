@@ -1,7 +1,5 @@
 #include "tests/unit/proxy/config/config_fixture.h"
 
-#define LOOK_UP "looking users up in the database is not served yet; list them in auth_file\n"
-
 /* Load FIXTURE_HEAD with lines after it in [pgsluice] (from line 6 on); everything said must be
  * `text`. */
 static void
@@ -27,10 +25,6 @@ test_service(void **state)
 	said("pkt_buf=8192\n",
 	    "6: warning: pkt_buf has no effect: buffers belong to workers and need no "
 	    "tuning\n");
-	said("auth_user=x\nauth_dbname=y\nauth_query=z\n",
-	    "6: error: auth_user is not served: " LOOK_UP
-	    "8: error: auth_query is not served: " LOOK_UP
-	    "7: error: auth_dbname is not served: " LOOK_UP);
 	said("disable_pqexec=1\n",
 	    "6: error: disable_pqexec is not served: the simple query protocol cannot be turned off; "
 	    "limit what users may do by grants\n");
@@ -95,8 +89,21 @@ test_auth(void **state)
 {
 	(void)state;
 	said("auth_type=hba\n",
-	    "6: error: auth_type=hba is not served: use scram-sha-256, md5, plain or cert "
-	    "with auth_file\n");
+	    "6: error: auth_type=hba: found no auth_hba_file, expected the file with the rules\n");
+	said("auth_type=hba\nauth_hba_file=h\nauth_file=\n", "");
+	said("auth_type=ldap\nlisten_addr=\n",
+	    "6: error: auth_type=ldap: found no auth_ldap_options, expected how to ask the LDAP server\n");
+	said("auth_type=pam\nlisten_addr=*\n",
+	    "6: warning: auth_type=pam: clients may send their password unencrypted: "
+	    "client_tls_sslmode=disable, better require\n");
+	said("auth_type=jwt\njwt_keys=k\njwt_role_claim=\nlisten_addr=\n",
+	    "6: error: auth_type=jwt: found no jwt_issuer, expected the claim iss of tokens\n"
+	    "6: error: auth_type=jwt: found no jwt_audience, expected the claim aud of tokens\n"
+	    "6: error: auth_type=jwt: found no jwt_role_claim, expected the claim that names the user\n");
+	said("auth_type=iam\nlisten_addr=\n",
+	    "6: error: auth_type=iam: found no iam_secret, expected the entry of [secrets] with the key\n");
+	said("iam_secret=x\n",
+	    "6: error: iam_secret: found \"x\", expected the name of an entry of [secrets]\n");
 	said("auth_type=cert\n",
 	    "6: error: auth_type=cert: found client_tls_sslmode=disable, expected verify-full\n");
 	said(
@@ -154,7 +161,7 @@ test_one_message(void **state)
 	    "users, peers or secrets\n");
 	said("auth_type=certs\n",
 	    "6: error: auth_type: found \"certs\", expected one of any, trust, plain, md5, "
-	    "scram-sha-256, cert, hba, ldap, pam\n");
+	    "scram-sha-256, cert, hba, ldap, pam, jwt, iam\n");
 	said("auth_type=cert\nclient_tls_sslmode=verify\n",
 	    "7: error: client_tls_sslmode: found \"verify\", expected one of disable, allow, prefer, "
 	    "require, verify-ca, verify-full\n");

@@ -150,9 +150,8 @@ static void
 test_refused(void **state)
 {
 	(void)state;
-	fixture_bad(FIXTURE_HEAD "[databases]\na = auth_user=x\n",
-	    "7: error: database \"a\": auth_user: looking users up in the database is not served yet; "
-	    "list them in auth_file\n");
+	fixture_bad(FIXTURE_HEAD "[databases]\na = resource_arn=x\n",
+	    "7: error: database \"a\": resource_arn: the HTTP data API is not served yet; remove it\n");
 	fixture_bad(FIXTURE_HEAD "[databases]\na = secret=x\n",
 	    "7: error: database \"a\": secret: found x, expected the name of an entry of [secrets]\n");
 	fixture_bad(FIXTURE_HEAD

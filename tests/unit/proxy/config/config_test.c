@@ -199,9 +199,6 @@ test_set_refused(void **state)
 	refuse_set(cfg, "listen_port", "1", "listen_port cannot be changed without a restart");
 	refuse_set(cfg, "conffile", "x",
 	    "conffile has no effect: RELOAD reads the file named on the command line");
-	refuse_set(cfg, "auth_user", "x",
-	    "auth_user is not served: looking users up in the database is not "
-	    "served yet; list them in auth_file");
 	refuse_set(cfg, "query_timeout", "soon",
 	    "query_timeout: found \"soon\", expected seconds from 0 to "
 	    "315360000, fractions allowed");
