@@ -235,6 +235,16 @@ done:
 	return job->params != NULL ? 0 : -1;
 }
 
+/* libpq keeps it for reconnecting, which never happens here. */
+static void
+forget_password(PGconn *pg)
+{
+	char *password = PQpass(pg);
+
+	if (password != NULL)
+		explicit_bzero(password, strlen(password));
+}
+
 /* The address for a cancel request. Of a Unix socket: as we see it, for getpeername() would tell the
  * path as the server sees it, maybe in another root. */
 static int
@@ -281,6 +291,7 @@ connector_attempt_take(struct connector_attempt *a, struct connect_job *job,
 	    buf_len(&a->trace.text), job->backend_pid, job->key, sizeof(job->key));
 	PQuntrace(a->pg);
 	PQsetNoticeReceiver(a->pg, ignore_notice, NULL);
+	forget_password(a->pg);
 	job->pg = a->pg;
 	a->pg = NULL;
 	connector_attempt_close(a);

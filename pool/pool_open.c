@@ -327,6 +327,15 @@ launch(struct opening *o, const struct config_database *db, struct worker *w)
 	connector_connect(pool_worker(w)->connectors, &o->job);
 }
 
+/* A reload has given the entry another user: who is still here belongs in another pool. */
+static bool
+has_another_user(const struct pool *p, const struct config_database *db)
+{
+	const char *user = pool_set_entry_user(db);
+
+	return p->user_of_entry && (user == NULL || strcmp(user, p->user->name) != 0);
+}
+
 /* The connection is counted already. False: none is on its way. */
 static bool
 start(struct pool *p, struct worker *w)
@@ -336,6 +345,15 @@ start(struct pool *p, struct worker *w)
 	struct opening *o = calloc(1, sizeof(*o));
 	char gone[160];
 
+	if (db != NULL && has_another_user(p, db)) {
+		set_failure(p, "57P01",
+		    "the user of this database has changed in the configuration: connect again");
+		atomic_store(&p->failing, true);
+		refuse_everywhere(p, w);
+		uncount(p);
+		free(o);
+		return false;
+	}
 	if (db == NULL) {
 		snprintf(gone, sizeof(gone), "database \"%.63s\" is no longer in the configuration",
 		    p->db->quota.name);

@@ -163,9 +163,8 @@ find_pool(struct database *db, struct quota *user, const char *replication, uint
 	return NULL;
 }
 
-/* The user of all pools of an entry, whoever the client is; NULL = the client's own. */
-static const char *
-fixed_user(const struct config_database *entry)
+const char *
+pool_set_entry_user(const struct config_database *entry)
 {
 	return entry->user != NULL ? entry->user : entry->secret;
 }
@@ -175,7 +174,7 @@ get(const struct config *cfg, const struct config_database *entry, const char *d
     const char *user, const char *replication, struct pool **out)
 {
 	struct database *db = find_or_make_database(cfg, database);
-	const char *fixed = replication == pool_for_auth ? NULL : fixed_user(entry);
+	const char *fixed = replication == pool_for_auth ? NULL : pool_set_entry_user(entry);
 	struct quota *u = find_or_make_user(cfg, fixed != NULL ? fixed : user);
 	uint64_t hash;
 	struct pool *p;
@@ -190,6 +189,7 @@ get(const struct config *cfg, const struct config_database *entry, const char *d
 		p = make_pool(cfg, db, u, replication, hash);
 	if (p == NULL)
 		return FAULT_MEMORY;
+	p->user_of_entry = fixed != NULL;
 	*out = pool_ref(p);
 	return FAULT_NONE;
 }
@@ -362,9 +362,9 @@ pool_set_fill(const struct config *cfg)
 		const struct config_database *db = &cfg->databases[i];
 		struct pool *p;
 
-		if (fixed_user(db) == NULL || strcmp(db->name, "*") == 0)
+		if (pool_set_entry_user(db) == NULL || strcmp(db->name, "*") == 0)
 			continue;
-		if (pool_set_get(cfg, db->name, fixed_user(db), NULL, &p) != FAULT_NONE)
+		if (pool_set_get(cfg, db->name, pool_set_entry_user(db), NULL, &p) != FAULT_NONE)
 			continue;
 		p->forced_user = true;
 		if (atomic_load(&p->rules.min_size) > 0)

@@ -10,6 +10,7 @@
 #include <stddef.h>
 
 struct config;
+struct config_database;
 struct database;
 struct pool;
 struct quota;
@@ -31,6 +32,8 @@ void pool_set_apply(const struct config *old, const struct config *cfg);
  * The user of the pool is the forced user of the database entry if it has one. */
 enum fault pool_set_get(const struct config *, const char *database, const char *user,
     const char *replication, struct pool **);
+/* The user of all pools of an entry, whoever the client is; NULL = the client's own. */
+const char *pool_set_entry_user(const struct config_database *);
 /* The client's own limits: [users] and max_user_client_connections go by the name it logged in with. */
 struct quota *pool_set_user(const struct config *, const char *name);
 

@@ -4,7 +4,7 @@
 #include "auth/https_call.h"
 #include "auth/source/source_text.h"
 #include "proxy/base/buf.h"
-#include "proxy/base/secret.h"
+#include "proxy/base/secure.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -81,7 +81,7 @@ put_authorization(struct aws_exchange *x, struct buf *b)
 		}
 		buf_printf(b, "Authorization: ");
 		buf_put(b, text, len);
-		secret_free(text, len);
+		secure_free(text);
 	} else if (token != NULL && strpbrk(token, "\r\n") != NULL) {
 		aws_exchange_fail(x, SECRET_DENIED, 0,
 		    "AWS_CONTAINER_AUTHORIZATION_TOKEN: has a line break in it");

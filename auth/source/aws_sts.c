@@ -9,6 +9,7 @@
 #include "auth/source/source_text.h"
 #include "proxy/base/buf.h"
 #include "proxy/base/secret.h"
+#include "proxy/base/secure.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -164,7 +165,7 @@ send_web(struct aws_exchange *x)
 	put(&b, "WebIdentityToken", token, len);
 	post(x, &b);
 	buf_release(&b);
-	secret_free(token, len);
+	secure_free(token);
 }
 
 void

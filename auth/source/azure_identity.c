@@ -1,6 +1,6 @@
 #include "auth/source/azure_identity.h"
 
-#include "proxy/base/secret.h"
+#include "proxy/base/secure.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -70,7 +70,7 @@ ask_workload(struct bearer_request *q, const char *file, const char *resource, s
 	put(&q->body, ASSERTION);
 	buf_printf(&q->body, "&client_assertion=");
 	source_text_encode(&q->body, assertion, len, false);
-	secret_free(assertion, len);
+	secure_free(assertion);
 	return 0;
 }
 

@@ -2,6 +2,7 @@
 
 #include "proxy/base/loop.h"
 #include "proxy/base/secret.h"
+#include "proxy/base/secure.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,7 +36,7 @@ static struct list_node bearers = { &bearers, &bearers };
 static void
 drop_token(struct bearer *b)
 {
-	secret_free(b->token, b->token_len);
+	secure_free(b->token);
 	b->token = NULL;
 }
 
@@ -45,8 +46,7 @@ static void
 tell(struct bearer *b)
 {
 	bool alive = b->token != NULL && b->env.unix_ms() < b->end_ms;
-	char *token = alive ? secret_dup(b->token, b->token_len) : NULL;
-	size_t len = b->token_len;
+	char *token = alive ? secure_dup(b->token, b->token_len) : NULL;
 	struct list_node now, *n;
 
 	if (token == NULL && b->failure.error == SECRET_OK) {
@@ -62,7 +62,7 @@ tell(struct bearer *b)
 		w->ready(w, token, b->serial, &b->failure);
 	}
 	bearer_release(b);
-	secret_free(token, len);
+	secure_free(token);
 }
 
 static void
@@ -101,7 +101,7 @@ read_token(struct bearer *b, const struct source_json *doc)
 	if (text == NULL || in_s <= 0 || in_s > INT64_C(1) << 32)
 		goto out;
 	len = source_json_text(doc, 0, "access_token", text, TOKEN_MAX + 1);
-	if (len == 0 || !source_text_plain(text) || (token = secret_dup(text, len)) == NULL)
+	if (len == 0 || !source_text_plain(text) || (token = secure_dup(text, len)) == NULL)
 		goto out;
 	drop_token(b);
 	b->token = token;

@@ -2,6 +2,7 @@
 
 #include "proxy/base/buf.h"
 #include "proxy/base/secret.h"
+#include "proxy/base/secure.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -63,7 +64,7 @@ source_text_file(const char *path, size_t *len, char *err, size_t errlen)
 			snprintf(err, errlen, "%s is empty", path);
 		else if (!is_clean(room, *len))
 			snprintf(err, errlen, "%s has control bytes in it", path);
-		else if ((out = secret_dup(room, *len)) == NULL)
+		else if ((out = secure_dup(room, *len)) == NULL)
 			snprintf(err, errlen, "out of memory");
 	}
 	if (fd != -1)

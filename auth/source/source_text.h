@@ -8,7 +8,7 @@
 
 struct buf;
 
-/* A small file of credentials, less blanks at its end; to be given to secret_free() with *len. NULL
+/* A small file of credentials, less blanks at its end; in locked memory: secure_free() it. NULL
  * with one line in err: unreadable, empty, over 64 KiB, or with control bytes (it goes into headers
  * and bodies). */
 char *source_text_file(const char *path, size_t *len, char *err, size_t errlen);

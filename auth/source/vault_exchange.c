@@ -1,7 +1,7 @@
 #include "auth/source/vault_exchange.h"
 
 #include "proxy/base/buf.h"
-#include "proxy/base/secret.h"
+#include "proxy/base/secure.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -12,7 +12,7 @@
 static void
 drop_grant(struct vault_grant *g)
 {
-	secret_free(g->token, g->token_len);
+	secure_free(g->token);
 	memset(g, 0, sizeof(*g));
 }
 
@@ -75,7 +75,7 @@ read_token(struct vault_exchange *x, struct vault_reply *r)
 	size_t len = source_json_text(&r->doc, auth, "client_token", text, sizeof(text));
 
 	if (len != 0 && source_text_plain(text)) {
-		x->grant.token = secret_dup(text, len);
+		x->grant.token = secure_dup(text, len);
 		x->grant.token_len = len;
 	}
 	if (x->grant.token == NULL)

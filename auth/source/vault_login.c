@@ -4,6 +4,7 @@
 #include "proxy/base/log.h"
 #include "proxy/base/loop.h"
 #include "proxy/base/secret.h"
+#include "proxy/base/secure.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -102,7 +103,7 @@ tell_replaced(struct vault_login *l)
 static void
 drop_token(struct vault_login *l)
 {
-	secret_free(l->token, l->token_len);
+	secure_free(l->token);
 	l->token = NULL;
 	l->leased_until_ms = 0;
 	loop_deadline_remove(l->server.env.loop, &l->due);

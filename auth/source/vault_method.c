@@ -4,6 +4,7 @@
 #include "auth/source/vault_server.h"
 #include "proxy/base/buf.h"
 #include "proxy/base/secret.h"
+#include "proxy/base/secure.h"
 #include "proxy/config/config.h"
 
 #include <stdio.h>
@@ -160,7 +161,7 @@ vault_method_token(const struct vault_method *m, size_t *len, char *err, size_t 
 		token = source_text_file(m->token_file, len, err, errlen);
 		if (token == NULL || source_text_plain(token))
 			return token;
-		secret_free(token, *len);
+		secure_free(token);
 		snprintf(err, errlen, "%s does not hold a token", m->token_file);
 		return NULL;
 	}
@@ -170,7 +171,7 @@ vault_method_token(const struct vault_method *m, size_t *len, char *err, size_t 
 		return NULL;
 	}
 	*len = strlen(env);
-	token = secret_dup(env, *len);
+	token = secure_dup(env, *len);
 	if (token == NULL)
 		snprintf(err, errlen, "out of memory");
 	return token;
@@ -187,7 +188,7 @@ put_file(struct buf *b, const char *name, const char *path, char *err, size_t er
 		return -1;
 	buf_printf(b, "\"%s\":", name);
 	json_put_string(b, text, len);
-	secret_free(text, len);
+	secure_free(text);
 	return 0;
 }
 

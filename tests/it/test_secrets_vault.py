@@ -276,7 +276,7 @@ def test_our_token_is_renewed(vault, sluice):
 
 
 @pytest.mark.slow
-def test_our_token_ends(vault, sluice, folder):  # noqa: F811
+def test_our_token_ends(vault, sluice):
     """Goal: tokens of 3 s that nobody can renew: the role, which dies with its token, is replaced by one of
     the next token before that; 0 errors."""
     vault("approle", role_id="r-2", ttl=3, max_ttl=3, renewable=False)
@@ -288,7 +288,7 @@ def test_our_token_ends(vault, sluice, folder):  # noqa: F811
     assert row(s)["failures"] == 0, s.log()
 
 
-def test_our_token_is_revoked(vault, sluice, folder):  # noqa: F811
+def test_our_token_is_revoked(vault, sluice):
     """Goal: our token is revoked, and all it has made with it: we log in anew and get another role."""
     vault("approle", role_id="r-3", ttl=60)
     s = dynamic(sluice, vault, 60, 600, "grace=1 auth_method=approle role_id=r-3 min_refresh_interval=0",
