@@ -20,7 +20,7 @@ log_in_once(void)
 		usleep(500);
 		return;
 	}
-	if (atoi(v->password) >= atomic_load(&database)) {
+	if ((int)strtol(v->password, NULL, 10) >= atomic_load(&database)) {
 		secret_login_worked(rw, v);
 		atomic_fetch_add(&logged_in, 1);
 	} else {
