@@ -59,8 +59,11 @@ dialogue_begin(void)
 	env->users = userlist_parse("users", users, sizeof(users) - 1, NULL, NULL);
 	if (env->cfg == NULL || env->users == NULL)
 		abort();
-	dialogue_pools = (struct pool_worker){ &dialogue_worker, 1, connectors_start(NULL),
-		config_ref(env->cfg), userlist_ref(env->users) };
+	dialogue_pools = (struct pool_worker){ .workers = &dialogue_worker,
+		.n_workers = 1,
+		.connectors = connectors_start(NULL),
+		.cfg = config_ref(env->cfg),
+		.users = userlist_ref(env->users) };
 	dialogue_worker.pools = &dialogue_pools;
 	session_set_init(&dialogue_worker, &dialogue_totals, env, &dialogue_worker, 1);
 	pool_set_init(&dialogue_worker, 1);

@@ -171,7 +171,7 @@ static char folder[64];
 static const char *
 in_folder(const char *name)
 {
-	static char path[64][256];
+	static char path[64][384];
 	static unsigned turn;
 	char *p = path[turn++ % 64];
 
