@@ -19,6 +19,11 @@ EVER = 1 << 30
 ROW = b"1\tone\n"
 
 
+def soak(times):
+    """For the soak only: make test has a quarter of an hour."""
+    return pytest.param(times, marks=pytest.mark.soak)
+
+
 class Faults:
     """The other side of tests/fault/nth_malloc.c."""
 
@@ -147,7 +152,7 @@ def attempts(s, faults, witness, thread="worker", times=1, encrypted=False, befo
     return nth, spoilt
 
 
-@pytest.mark.parametrize("times", [1, 3, EVER], ids=["one", "three", "all"])
+@pytest.mark.parametrize("times", [1, soak(3), EVER], ids=["one", "three", "all"])
 def test_session(sluice, faults, table, times):
     """Goal: in a client's whole life, whatever allocation of its worker fails -- alone, with the next
     two, or with all that follow -- the process and another session live, and no counter leaks."""
@@ -172,7 +177,7 @@ def killer(pg):
     return kill
 
 
-@pytest.mark.parametrize("times", [1, EVER], ids=["one", "all"])
+@pytest.mark.parametrize("times", [1, soak(EVER)], ids=["one", "all"])
 def test_servers_are_opened(sluice, faults, pg, table, times):
     """Goal: the same when each client needs a server connection that has to be opened first."""
     s, witness = start(sluice, faults)
@@ -185,7 +190,7 @@ def test_servers_are_opened(sluice, faults, pg, table, times):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("times", [1, EVER], ids=["one", "all"])
+@pytest.mark.parametrize("times", [soak(1), EVER], ids=["one", "all"])
 def test_tls_session(sluice, faults, certs, table, times):
     """Goal: the same with a client over TLS (OpenSSL allocates hundreds of times)."""
     s, witness = start(sluice, faults, **tls(certs, "prefer"))
@@ -197,7 +202,7 @@ def test_tls_session(sluice, faults, certs, table, times):
         assert live(s, True)
 
 
-@pytest.mark.parametrize("times", [1, 50], ids=["one", "fifty"])
+@pytest.mark.parametrize("times", [1, soak(50)], ids=["one", "fifty"])
 def test_connectors(sluice, faults, pg, table, times):
     """Goal: a connector that runs out of memory opens no server; the client is served by the next attempt
     or told, and the process lives."""
