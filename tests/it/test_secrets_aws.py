@@ -12,7 +12,7 @@ import pytest
 import badpg
 import rawpg
 import sluice as sluice_module
-from cluster import wait_until
+from cluster import PASSWORDS, wait_until
 from fakes import Aws, AwsSecret, refresh, row, settles, wait_state, write_secret
 from sluice import ASAN, TSAN
 from test_secrets import Load, folder  # noqa: F401  (folder is a fixture)
@@ -161,8 +161,11 @@ def test_cold_start(sluice, aws, secret):
     aws("fault", path="secretsmanager", kind="delay", seconds=3, count=1)
     s = proxy(sluice, aws, secret, auth_type="scram-sha-256", max_client_conn=1100,
               default_pool_size=20)
+    console = s.socket()
+    console.login("admin", "pgbouncer", PASSWORDS["admin"])
     clients = scram_clients(s, secret, 1000)
-    assert (aws.calls(), row(s)["state"]) == (1, "cold")
+    console.send(rawpg.query("show secrets"))	# psycopg cannot wait for descriptors above 1023
+    assert (aws.calls(), rawpg.rows(console.ready())[0][4]) == (1, "cold")
     for c in clients:
         scram = rawpg.Scram(secret.password)
         while True:
