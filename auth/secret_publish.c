@@ -1,6 +1,7 @@
 /* secret_publish.c -- versions of a secret put where other threads find them, and taken away. Main thread. */
 #include "auth/secret_state.h"
 #include "proxy/base/log.h"
+#include "proxy/base/secure.h"
 #include "proxy/config/config.h"
 
 #include <stdio.h>
@@ -127,11 +128,25 @@ step_back(struct secret *s, struct secret_version *old)
 	return older;
 }
 
+/* Once, when the first secret is there: RLIMIT_MEMLOCK may be small. */
+static void
+warn_unlocked(void)
+{
+	static bool warned;
+
+	if (warned || secure_locked())
+		return;
+	warned = true;
+	log_warning("secrets cannot be kept out of swap: raise the limit of locked memory "
+		    "(LimitMEMLOCK=, ulimit -l)");
+}
+
 void
 secret_publish(struct secret *s, struct secret_version *v)
 {
 	struct secret_version *old = secret_version_ref(s->current), *early, *dropped;
 
+	warn_unlocked();
 	pthread_mutex_lock(&s->lock);
 	dropped = step_back(s, s->current);
 	early = s->early;

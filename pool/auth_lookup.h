@@ -17,7 +17,8 @@ struct auth_lookup_answer {
 	int64_t valid_until;	/* seconds since 1970, 0 = for ever */
 };
 
-/* `key` is copied, and comes back with the answer, exactly once and never from inside auth_lookup(). */
+/* `key` is copied, and comes back with the answer, exactly once; from inside
+ * auth_lookup() only when memory is short. */
 typedef void auth_lookup_done(struct worker *, const char *key, size_t key_len,
     const struct auth_lookup_answer *);
 

@@ -118,7 +118,7 @@ struct pool {
 	_Atomic uint64_t refused_until_ms; /* new clients are refused until then */
 	_Atomic bool failing;
 	bool forced_user;
-	bool
+	atomic_bool
 	    user_of_entry; /* its user is that of the entry (user= or secret=), whoever the client is */
 	atomic_bool blocked_by_db, blocked_by_user; /* hungry, but that limit is reached */
 	/* value of that startup parameter, "true" or "database"; pool_for_auth; or NULL */

@@ -329,11 +329,11 @@ launch(struct opening *o, const struct config_database *db, struct worker *w)
 
 /* A reload has given the entry another user: who is still here belongs in another pool. */
 static bool
-has_another_user(const struct pool *p, const struct config_database *db)
+has_another_user(struct pool *p, const struct config_database *db)
 {
 	const char *user = pool_set_entry_user(db);
 
-	return p->user_of_entry && (user == NULL || strcmp(user, p->user->name) != 0);
+	return atomic_load(&p->user_of_entry) && (user == NULL || strcmp(user, p->user->name) != 0);
 }
 
 /* The connection is counted already. False: none is on its way. */

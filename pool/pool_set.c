@@ -189,7 +189,7 @@ get(const struct config *cfg, const struct config_database *entry, const char *d
 		p = make_pool(cfg, db, u, replication, hash);
 	if (p == NULL)
 		return FAULT_MEMORY;
-	p->user_of_entry = fixed != NULL;
+	atomic_store(&p->user_of_entry, fixed != NULL);
 	*out = pool_ref(p);
 	return FAULT_NONE;
 }

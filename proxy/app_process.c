@@ -212,6 +212,8 @@ app_process_signals(struct app *a)
 	static const int numbers[] = { SIGHUP, SIGTERM, SIGINT, SIGQUIT, SIGUSR1, SIGUSR2 };
 	static struct ev_signal signals[sizeof(numbers) / sizeof(numbers[0])];
 
+	/* a parent may have left it ignored: then the exit status of exec's commands would be lost */
+	signal(SIGCHLD, SIG_DFL);
 	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
 		ev_signal_init(&signals[i], on_signal, numbers[i]);
 		signals[i].data = a;

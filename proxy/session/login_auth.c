@@ -221,6 +221,7 @@ bool
 login_auth_go(struct session *s)
 {
 	struct login *l = s->login;
+	enum auth_verdict v;
 	enum login_step step;
 
 	if (console_is(l->asked.database) && console_trusts(s, l->asked.user))
@@ -228,9 +229,12 @@ login_auth_go(struct session *s)
 	step = login_auth_choose(s);
 	if (step == LOGIN_STEP_ON)
 		step = look_up(s, l);
-	if (step == LOGIN_STEP_ON)
-		return verdict(s, start_dialogue(s, l));
-	return step == LOGIN_STEP_WAITS;
+	if (step != LOGIN_STEP_ON)
+		return step == LOGIN_STEP_WAITS;
+	v = start_dialogue(s, l);
+	if (l->auth == NULL)
+		return session_fail(s, FAULT_MEMORY, NULL);
+	return verdict(s, v);
 }
 
 bool

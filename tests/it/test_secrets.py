@@ -289,6 +289,22 @@ def test_reload(sluice, pg, folder, rotating):
     assert whoami(s) == "app"
 
 
+def test_entry_gets_another_user(sluice, rotating):
+    """Goal: a client of a pool whose entry got another user by a reload is told to connect again, and is never
+    logged in under the name of the pool."""
+    s = proxy(sluice, rotating)
+    old = s.connect(dbname="sec")
+    assert old.execute("select session_user").fetchone()[0] == rotating.user
+    s.secrets = {}
+    s.databases["sec"] = s.target()
+    s.reload()
+    wait_until(lambda: "no longer in the configuration" in s.log(), 5, "the reload is done")
+    time.sleep(0.5)
+    with pytest.raises(psycopg.OperationalError, match="connect again"):
+        old.execute("select 1")
+    assert whoami(s) == "app"
+
+
 def test_nothing_shows_it(sluice, rotating):
     """Goal: no value in the log at the highest verbosity, in SHOW, or in what the kernel shows of us."""
     s = proxy(sluice, rotating, auth_type="scram-sha-256", verbose=2)
